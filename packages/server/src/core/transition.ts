@@ -1,0 +1,126 @@
+/**
+ * The life of a request, in words. docs/state-machine.md draws it.
+ *
+ *   QUEUED      accepted, durable, waiting. `lease` takes it to PROCESSING; `cancel` and
+ *               `startTimeout` to FAILED.
+ *   PROCESSING  one worker holds its lease. `complete` takes it to COMPLETED; `fail` to FAILED, or
+ *               back to QUEUED while tries are left; `release` back to QUEUED, the attempt unspent;
+ *               `lost` (the lease ran out) counts as a crash; `cancel` to FAILED.
+ *   COMPLETED, FAILED  final. Nothing leads out of them.
+ *
+ * Every event that a worker sends carries the token of its lease, and a token that is not the
+ * present one changes nothing: a late worker is refused, whatever it brings.
+ * Expiry and deletion remove the request; they are no states.
+ */
+import type { Failure, RequestState, Result } from "./request.ts";
+
+/** How often a request may be tried when runners crash or leases are lost, and the wait before each next try, in ms. */
+export const CRASH_RETRY_DELAYS_MS: readonly number[] = [1_000, 5_000];
+
+/** The same for errors that a model itself calls `Retryable`, where it names no delay. */
+export const MODEL_RETRY_DELAYS_MS: readonly number[] = [1_000, 5_000];
+
+/** How an attempt failed. `error` is final; `retryable` and `crash` are tried again, each counted apart. */
+export type FailKind = "error" | "retryable" | "crash";
+
+export type RequestEvent =
+  | { readonly type: "lease"; readonly token: string; readonly worker: string; readonly deadline: number }
+  | { readonly type: "heartbeat"; readonly token: string; readonly deadline: number }
+  | { readonly type: "complete"; readonly token: string; readonly result: Result; readonly inferenceMs: number }
+  | {
+      readonly type: "fail";
+      readonly token: string;
+      readonly kind: FailKind;
+      readonly failure: Failure;
+      readonly inferenceMs: number;
+      /** Wait before the next try, when the model named one. */
+      readonly retryAfterMs?: number;
+    }
+  | { readonly type: "release"; readonly token: string }
+  | { readonly type: "lost" }
+  | { readonly type: "cancel"; readonly failure: Failure }
+  | { readonly type: "startTimeout"; readonly failure: Failure };
+
+/** `fenced`: another lease, or none, is in force. `finished`: there is an outcome already. `waiting`: not leasable yet. */
+export type Refusal = "fenced" | "finished" | "waiting";
+
+export type Transition =
+  | { readonly ok: true; readonly state: RequestState }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+/** The state after `event` at `now` (ms), or why it is not allowed. Pure. */
+export function transition(state: RequestState, event: RequestEvent, now: number): Transition {
+  if (state.status === "COMPLETED" || state.status === "FAILED") return refuse("finished");
+  if ("token" in event && event.type !== "lease" && state.lease?.token !== event.token) return refuse("fenced");
+  switch (event.type) {
+    case "lease":
+      if (state.status !== "QUEUED") return refuse("fenced");
+      if (state.notBefore > now) return refuse("waiting");
+      return to({
+        ...state,
+        status: "PROCESSING",
+        leases: state.leases + 1,
+        lease: { token: event.token, worker: event.worker, deadline: event.deadline },
+        startedAt: now,
+      });
+    case "heartbeat":
+      return to({ ...state, lease: { ...state.lease!, deadline: event.deadline } });
+    case "complete":
+      return to({
+        ...ended(state, now),
+        status: "COMPLETED",
+        attempts: state.attempts + 1,
+        inferenceMs: event.inferenceMs,
+        result: event.result,
+      });
+    case "fail":
+      return failed(state, event, now);
+    case "release":
+      return to({ ...state, status: "QUEUED", lease: null, notBefore: now });
+    case "lost":
+      if (state.status !== "PROCESSING") return refuse("fenced");
+      return failed(state, LOST, now);
+    case "cancel":
+      return to({ ...ended(state, now), status: "FAILED", failure: event.failure });
+    case "startTimeout":
+      if (state.leases > 0 || state.status !== "QUEUED") return refuse("fenced");
+      return to({ ...ended(state, now), status: "FAILED", failure: event.failure });
+  }
+}
+
+const LOST = {
+  kind: "crash",
+  failure: { code: "lease_lost", message: "The worker that ran this request went silent and its lease ran out." },
+  inferenceMs: null,
+} as const;
+
+interface FailedAttempt {
+  readonly kind: FailKind;
+  readonly failure: Failure;
+  readonly inferenceMs: number | null;
+  readonly retryAfterMs?: number;
+}
+
+/** One attempt is spent; the request goes back to the queue while its kind of failure has tries left. */
+function failed(state: RequestState, event: FailedAttempt, now: number): Transition {
+  const crash = event.kind === "crash";
+  const spent = { ...state, attempts: state.attempts + 1, crashes: state.crashes + (crash ? 1 : 0) };
+  const tries = crash ? state.crashes : state.attempts - state.crashes;
+  const delay = (crash ? CRASH_RETRY_DELAYS_MS : MODEL_RETRY_DELAYS_MS)[tries];
+  if (event.kind !== "error" && delay !== undefined) {
+    return to({ ...spent, status: "QUEUED", lease: null, notBefore: now + (event.retryAfterMs ?? delay) });
+  }
+  return to({ ...ended(spent, now), status: "FAILED", failure: event.failure, inferenceMs: event.inferenceMs });
+}
+
+function ended(state: RequestState, now: number): RequestState {
+  return { ...state, lease: null, finishedAt: now };
+}
+
+function to(state: RequestState): Transition {
+  return { ok: true, state };
+}
+
+function refuse(refusal: Refusal): Transition {
+  return { ok: false, refusal };
+}

@@ -1,0 +1,58 @@
+/** The contract of a runner: code that runs a model's `setup` once and `run` many times. */
+import type { ModelOutput } from "../model/model.ts";
+
+/** `starting`: setup runs. `failed`: setup threw; tried again with backoff. */
+export type RunnerState =
+  | { readonly type: "starting" }
+  | { readonly type: "ready" }
+  | { readonly type: "failed"; readonly reason: string }
+  | { readonly type: "stopped" };
+
+/** One attempt. */
+export interface Run {
+  readonly id: string;
+  readonly attempt: number;
+  /** Input as the model takes it: media already local files (`MediaFile`). */
+  readonly input: Readonly<Record<string, unknown>>;
+  /** Directory of this attempt, for the files that `run` makes. The runner makes it when the model first asks for a file. */
+  readonly directory: string;
+  /** Execution limit, ms. */
+  readonly timeoutMs: number;
+}
+
+export interface RunHooks {
+  /** Aborted when the run must stop: told at once, stopped within the grace. */
+  readonly signal: AbortSignal;
+  onProgress?(fraction: number): void;
+  onLog?(message: string): void;
+}
+
+/** How a run ended. Never a rejection: what goes wrong is an outcome. `inferenceMs` is the time within `run`. */
+export type RunOutcome =
+  | { readonly type: "completed"; readonly output: ModelOutput; readonly inferenceMs: number }
+  /** The model threw. */
+  | {
+      readonly type: "error";
+      readonly kind: "error" | "invalid_input" | "retryable";
+      readonly message: string;
+      readonly retryAfterMs?: number;
+      readonly inferenceMs: number;
+    }
+  | { readonly type: "crashed"; readonly message: string; readonly inferenceMs: number }
+  | { readonly type: "timed_out"; readonly inferenceMs: number }
+  /** The signal aborted, and the run has really stopped. */
+  | { readonly type: "aborted"; readonly inferenceMs: number };
+
+export interface Runner extends AsyncDisposable {
+  readonly state: RunnerState;
+  /** Runs that could start now without waiting. 0 unless ready. */
+  readonly free: number;
+  /** Begins `setup`; returns at once. Idempotent. */
+  start(): void;
+  /** Called when `state` or `free` may have changed. */
+  onChange(listener: () => void): void;
+  /** Runs one attempt; resolves when it has really ended. Call only while `free` > 0. */
+  run(run: Run, hooks: RunHooks): Promise<RunOutcome>;
+  /** Ends every process. Idempotent, safe to race. */
+  stop(): Promise<void>;
+}

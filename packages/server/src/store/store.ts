@@ -1,0 +1,125 @@
+/**
+ * The contract of the queue's store. Drivers (memory, sqlite) hold no logging, metrics or
+ * validation; `src/telemetry` wraps them once. `src/testing` exports the suite that each must pass.
+ */
+import type { Failure, Request, Result, Status, StoredInput, Submission } from "../core/request.ts";
+import type { FailKind, Refusal } from "../core/transition.ts";
+
+/** The light view that answers a status poll; costs no read of input or result. */
+export interface RequestStatus {
+  readonly id: string;
+  readonly owner: string;
+  readonly model: string;
+  readonly status: Status;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly inferenceMs: number | null;
+  /** Number of leases so far: the winning attempt's number once COMPLETED. */
+  readonly leases: number;
+  readonly failure: Failure | null;
+}
+
+/** One request handed to a worker. */
+export interface Lease {
+  readonly id: string;
+  readonly model: string;
+  readonly owner: string;
+  readonly input: StoredInput;
+  /** Number of this lease, from 1. */
+  readonly attempt: number;
+  readonly token: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly deadline: number;
+}
+
+export interface LeaseWish {
+  /** Who asks; for people who look. */
+  readonly worker: string;
+  /** Model → how many requests of it at most. */
+  readonly capacity: ReadonlyMap<string, number>;
+  /** How long the leases are to hold without a heartbeat, ms. */
+  readonly leaseMs: number;
+  /** Resolve only when the leases are durable: after an unclean start, so that a request that takes the host down cannot do so for ever. */
+  readonly durable: boolean;
+}
+
+/** The write that ends a lease. */
+export type Settlement =
+  | { readonly type: "complete"; readonly result: Result; readonly inferenceMs: number; readonly hasFiles: boolean }
+  | {
+      readonly type: "fail";
+      readonly kind: FailKind;
+      readonly failure: Failure;
+      readonly inferenceMs: number;
+      readonly retryAfterMs?: number;
+    }
+  | { readonly type: "release" };
+
+/** `status` is the state after the write. */
+export type SettleAnswer =
+  | { readonly ok: true; readonly status: Status }
+  | { readonly ok: false; readonly refusal: Refusal | "unknown" };
+
+/** Ends a request from outside a lease. `cancel` leaves it FAILED; `delete` and `expire` remove the rows (files go first). `expire` is refused before `expiresAt`. */
+export type Finish =
+  | { readonly type: "cancel"; readonly failure: Failure }
+  | { readonly type: "delete" }
+  | { readonly type: "expire" };
+
+export interface Swept {
+  /** Leases that ran out: how many went back to the queue or failed for good. */
+  readonly lost: number;
+  /** Requests that no worker leased before their start deadline. */
+  readonly startTimedOut: number;
+  /** Expired requests whose rows still stand, at most the limit asked for: delete their files, then `finish` them. */
+  readonly expired: readonly { readonly id: string; readonly hasFiles: boolean }[];
+}
+
+export interface ModelDepth {
+  readonly queued: number;
+  readonly processing: number;
+  /** `createdAt` of the request that has waited longest, or null. */
+  readonly oldestCreatedAt: number | null;
+}
+
+export interface StoreStats {
+  readonly models: ReadonlyMap<string, ModelDepth>;
+  /** Bytes on disk: database, write-ahead log. */
+  readonly bytes: number;
+  /** Ring of the latest commits' durations in ms since the last call; empty where there are none. */
+  readonly commitMs: readonly number[];
+}
+
+/** A latency hint, never the truth: whoever gets none must find out by polling. */
+export type Wake =
+  | { readonly type: "queued"; readonly model: string }
+  | { readonly type: "finished"; readonly id: string };
+
+/**
+ * The requests and their queue. Every answer about a write means that it is durable.
+ * A write that cannot be made durable rejects with `InferqError` `store_unavailable` and has
+ * happened not at all. Expired requests are absent from every read, swept or not.
+ */
+export interface RequestStore extends AsyncDisposable {
+  /** Adds a request as QUEUED. Rejects if the id is taken. */
+  enqueue(submission: Submission): Promise<void>;
+  /** The light view; synchronous where the driver holds it in memory, for status polls are the hot path. */
+  status(id: string): RequestStatus | undefined | Promise<RequestStatus | undefined>;
+  /** The whole request. */
+  get(id: string): Promise<Request | undefined>;
+  /** Leases waiting requests, by model the highest priority first, then the oldest id. */
+  lease(wish: LeaseWish): Promise<Lease[]>;
+  /** Extends leases to now + `leaseMs`. Answers the tokens that no longer hold: stop those runs. */
+  heartbeat(leases: readonly { readonly id: string; readonly token: string }[], leaseMs: number): Promise<string[]>;
+  /** Ends a lease. A token that no longer holds changes nothing, and that is an ordinary answer. */
+  settle(id: string, token: string, settlement: Settlement): Promise<SettleAnswer>;
+  /** Ends a request from outside. Answers false if there is none or the event is not allowed in its state. */
+  finish(id: string, finish: Finish): Promise<boolean>;
+  /** Returns lost leases to the queue, fails what waited too long, and names up to `limit` expired requests. */
+  sweep(limit: number): Promise<Swept>;
+  stats(): StoreStats;
+  /** Calls `listener` on changes others may wait for; returns the function that stops it. */
+  onWake?(listener: (wake: Wake) => void): () => void;
+}
