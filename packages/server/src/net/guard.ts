@@ -1,0 +1,219 @@
+import { lookup as systemLookup } from "node:dns";
+import type { LookupAddress } from "node:dns";
+import { isIP } from "node:net";
+import { Readable } from "node:stream";
+import { Agent, buildConnector, request } from "undici";
+import { judgeAddress, judgeHost } from "./address.ts";
+import type { AllowPrivate } from "./address.ts";
+
+/** Answers every address of a host name, as `dns.lookup` with `all` does. */
+export type Lookup = (
+  hostname: string,
+  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
+) => void;
+
+export interface GuardSettings {
+  /** Hosts that may be reached although they are not on the public internet. */
+  readonly allowPrivate: AllowPrivate;
+  /** Longest time from the first look-up to the last byte, ms, all redirects together. */
+  readonly timeoutMs: number;
+  /** Resolves host names; the system's resolver when absent. */
+  readonly lookup?: Lookup;
+}
+
+export interface FetchLimits {
+  /** Most bytes that are read of the body. */
+  readonly limitBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** What was fetched. Read `body` to its end or destroy it; it fails with `FetchFailure` when a limit is met on the way. */
+export interface Fetched {
+  readonly contentType: string | undefined;
+  readonly body: Readable;
+}
+
+/**
+ * Fetches a URL that a stranger named. Only http and https, only public addresses unless allowed,
+ * each redirect (five at most) judged anew. Rejects with `FetchFailure`, or the signal's reason.
+ */
+export type GuardedFetch = (url: string, limits: FetchLimits) => Promise<Fetched>;
+
+/** `blocked`: the guard refuses the address. `unreachable`: it could not be read. `too_large`: more bytes than the limit. */
+export type FetchFailureKind = "blocked" | "unreachable" | "too_large";
+
+export class FetchFailure extends Error {
+  readonly kind: FetchFailureKind;
+  /** Host that was refused or failed, as it stood in the URL. */
+  readonly host: string;
+
+  constructor(kind: FetchFailureKind, host: string, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.name = "FetchFailure";
+    this.kind = kind;
+    this.host = host;
+  }
+}
+
+const MAX_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/**
+ * A guarded fetch. The address is judged when the name is resolved, before a packet leaves, and the
+ * connected socket's own address once more: whatever DNS answers next, it cannot lead elsewhere.
+ * No connection is kept, no proxy setting is read, no cookie or key is sent.
+ */
+export function guardedFetch(settings: GuardSettings): GuardedFetch {
+  const dispatcher = new Agent({ connect: guardedConnector(settings), pipelining: 0, allowH2: false });
+
+  return async (address, limits) => {
+    const timeout = AbortSignal.timeout(settings.timeoutMs);
+    const signal = AbortSignal.any([limits.signal, timeout]);
+    let url = parseUrl(address);
+    for (let redirects = 0; ; redirects += 1) {
+      const refusal = judgeUrl(url, settings.allowPrivate);
+      if (refusal !== undefined) throw new FetchFailure("blocked", url.host, refusal);
+      const explain = (error: unknown): unknown => {
+        if (limits.signal.aborted) return limits.signal.reason;
+        if (timeout.aborted) {
+          return new FetchFailure("unreachable", url.host, `it took longer than ${settings.timeoutMs / 1000} s`);
+        }
+        return asFailure(error, url.host);
+      };
+      const answer = await request(url, {
+        dispatcher,
+        signal,
+        headers: { accept: "*/*", "accept-encoding": "identity", "user-agent": "inferq" },
+      }).catch((error: unknown) => {
+        throw explain(error);
+      });
+      const location = answer.headers["location"];
+      if (REDIRECTS.has(answer.statusCode) && typeof location === "string") {
+        answer.body.on("error", ignore).destroy();
+        if (redirects === MAX_REDIRECTS) {
+          throw new FetchFailure("unreachable", url.host, `it redirects more than ${MAX_REDIRECTS} times`);
+        }
+        url = parseUrl(location, url);
+        continue;
+      }
+      const fault = faultOf(answer, url.host, limits.limitBytes);
+      if (fault !== undefined) {
+        answer.body.on("error", ignore).destroy();
+        throw fault;
+      }
+      const contentType = answer.headers["content-type"];
+      return {
+        contentType: typeof contentType === "string" ? contentType : undefined,
+        body: Readable.from(limited(answer.body, url.host, limits.limitBytes, explain), { objectMode: false }),
+      };
+    }
+  };
+}
+
+/** Why `url` may not be fetched, as far as can be told without resolving its host, or undefined. */
+export function judgeUrl(url: URL, allowPrivate: AllowPrivate): string | undefined {
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    return `only http and https are fetched, not ${url.protocol}`;
+  if (url.username !== "" || url.password !== "") return "the URL carries a user name or password";
+  return judgeHost(hostOf(url), allowPrivate);
+}
+
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, "");
+}
+
+function parseUrl(address: string, base?: URL): URL {
+  const url = URL.parse(address, base?.href);
+  if (url === null) throw new FetchFailure("unreachable", base?.host ?? "", "the address is not a valid URL");
+  return url;
+}
+
+type Answer = Awaited<ReturnType<typeof request>>;
+
+function faultOf(answer: Answer, host: string, limitBytes: number): FetchFailure | undefined {
+  if (answer.statusCode !== 200) return new FetchFailure("unreachable", host, `${host} answered ${answer.statusCode}`);
+  const encoding = answer.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    return new FetchFailure(
+      "unreachable",
+      host,
+      `${host} sent it compressed (${String(encoding)}), which was not asked for`,
+    );
+  }
+  if (Number(answer.headers["content-length"] ?? 0) > limitBytes) return tooLarge(host, limitBytes);
+  return undefined;
+}
+
+function tooLarge(host: string, limitBytes: number): FetchFailure {
+  return new FetchFailure("too_large", host, `it is larger than ${limitBytes} bytes`);
+}
+
+async function* limited(
+  body: Readable,
+  host: string,
+  limitBytes: number,
+  explain: (error: unknown) => unknown,
+): AsyncGenerator<Buffer> {
+  let read = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      read += chunk.length;
+      if (read > limitBytes) throw tooLarge(host, limitBytes);
+      yield chunk;
+    }
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+function guardedConnector(settings: GuardSettings): buildConnector.connector {
+  const resolve: Lookup = settings.lookup ?? ((host, callback) => systemLookup(host, { all: true }, callback));
+  const connect = buildConnector({
+    timeout: Math.min(settings.timeoutMs, 10_000),
+    lookup: (hostname, options, callback) => {
+      resolve(hostname, (error, found) => {
+        if (error !== null) return callback(error, []);
+        for (const { address } of found) {
+          const refusal = judgeAddress(address, hostname, settings.allowPrivate);
+          if (refusal !== undefined) return callback(new FetchFailure("blocked", hostname, refusal), []);
+        }
+        if (options.all === true) return callback(null, [...found]);
+        const first = found[0];
+        if (first === undefined) return callback(new FetchFailure("unreachable", hostname, "it has no address"), []);
+        callback(null, first.address, first.family);
+      });
+    },
+  });
+  return (options, callback) => {
+    connect(options, (...connected) => {
+      const [error, socket] = connected;
+      if (error !== null) return callback(error, null);
+      const host = options.hostname.replace(/^\[|\]$/g, "");
+      const refusal = judgeAddress(socket.remoteAddress ?? "", isIP(host) === 0 ? host : "", settings.allowPrivate);
+      if (refusal === undefined) return callback(null, socket);
+      socket.destroy();
+      callback(new FetchFailure("blocked", options.hostname, refusal), null);
+    });
+  };
+}
+
+/** The words for what undici and the system call the trouble. */
+function asFailure(error: unknown, host: string): FetchFailure {
+  if (error instanceof FetchFailure) return error;
+  if (error instanceof Error && error.cause instanceof FetchFailure) return error.cause;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return new FetchFailure("unreachable", host, TROUBLES[code] ?? `the connection to ${host} failed`, { cause: error });
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  ENOTFOUND: "its host name has no address",
+  EAI_AGAIN: "its host name could not be resolved",
+  ECONNREFUSED: "its host refused the connection",
+  ECONNRESET: "its host broke the connection off",
+  UND_ERR_SOCKET: "its host broke the connection off",
+  UND_ERR_CONNECT_TIMEOUT: "its host did not take the connection in time",
+};
+
+function ignore(): void {
+  // the body of a refused answer is thrown away
+}
