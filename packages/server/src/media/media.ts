@@ -1,0 +1,112 @@
+/** What media are: which properties of an input hold them, how they are stored, what their bytes are. */
+import { fileTypeFromBuffer } from "file-type";
+import { InferqError } from "../core/errors.ts";
+import type { JsonSchema } from "../model/model.ts";
+
+/** A property of an input that holds media. */
+export interface MediaField {
+  /** Media type or range it takes, such as "image/*". */
+  readonly accept: string;
+  /** Whether it holds a list of media. */
+  readonly list: boolean;
+}
+
+/** A media value in a stored input. */
+export interface StoredMedia {
+  readonly $media:
+    | { readonly key: string; readonly contentType: string; readonly size: number }
+    /** Fetched by the worker. */
+    | { readonly url: string };
+}
+
+/** The media properties of a model's input schema: those with `contentMediaType`, themselves or in their `items`. */
+export function mediaFields(schema: JsonSchema): ReadonlyMap<string, MediaField> {
+  const fields = new Map<string, MediaField>();
+  for (const [name, property] of Object.entries(asObject(schema["properties"]))) {
+    const own = asObject(property)["contentMediaType"];
+    const items = asObject(asObject(property)["items"])["contentMediaType"];
+    if (typeof own === "string") fields.set(name, { accept: own, list: false });
+    else if (typeof items === "string") fields.set(name, { accept: items, list: true });
+  }
+  return fields;
+}
+
+/**
+ * Replaces every media value of `input` by what `replace` answers, one after the other, so that only
+ * one is in memory at a time. `field` is its name for people: `image`, `image_input[1]`.
+ */
+export async function mapMedia(
+  input: Readonly<Record<string, unknown>>,
+  schema: JsonSchema,
+  replace: (value: unknown, field: string, accept: string, name: string) => Promise<unknown>,
+): Promise<Record<string, unknown>> {
+  const replaced = { ...input };
+  for (const [name, { accept, list }] of mediaFields(schema)) {
+    const value = input[name];
+    if (value === undefined) continue;
+    if (!list) replaced[name] = await replace(value, name, accept, name);
+    else if (Array.isArray(value)) {
+      const items: unknown[] = [];
+      for (const [index, item] of value.entries()) items.push(await replace(item, `${name}[${index}]`, accept, name));
+      replaced[name] = items;
+    }
+  }
+  return replaced;
+}
+
+/** How many of its first bytes tell what a file is. */
+export const SNIFFED_BYTES = 16_384;
+
+/** The media type of a file that begins with `head`; `application/octet-stream` if it cannot be told. */
+export async function sniff(head: Uint8Array): Promise<string> {
+  const text = textOf(head);
+  if (text !== undefined) return sniffText(text);
+  const found = await fileTypeFromBuffer(head.subarray(0, SNIFFED_BYTES));
+  return found?.mime ?? "application/octet-stream";
+}
+
+/** Throws `invalid_input` unless `contentType` is what the field takes. */
+export function checkType(field: string, accept: string, contentType: string): void {
+  if (accepts(accept, contentType)) return;
+  const came = contentType === "application/octet-stream" ? "data of no known type" : contentType;
+  throw new InferqError("invalid_input", { detail: `${field} must be ${accept}, got ${came}.` });
+}
+
+/**
+ * Whether a field that takes `accept` takes `contentType`. SVG is a document that can name other
+ * files, so `image/*` does not mean it: a model that wants it says `image/svg+xml`.
+ */
+function accepts(accept: string, contentType: string): boolean {
+  return accept.split(",").some((part) => {
+    const wanted = part.trim().toLowerCase();
+    if (wanted === contentType || wanted === "*/*") return true;
+    return wanted.endsWith("/*") && contentType !== "image/svg+xml" && contentType.startsWith(wanted.slice(0, -1));
+  });
+}
+
+/** The bytes as text, if they are UTF-8 without control characters. The last character may be cut off. */
+function textOf(head: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(head.subarray(0, SNIFFED_BYTES), { stream: true });
+    // oxlint-disable-next-line no-control-regex -- control characters are what tells binary data from text
+    return text === "" || /[\u0000-\u0008\u000e-\u001a\u001c-\u001f]/.test(text) ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+function sniffText(text: string): string {
+  // What may stand before the first element: a declaration, comments, a document type, white space.
+  const start = text
+    .replace(/^(?:\s+|<\?[^]*?\?>|<!--[^]*?-->)+/, "")
+    .slice(0, 1_000)
+    .toLowerCase();
+  if (/^(?:<!doctype\s+svg|<svg[\s>])/.test(start)) return "image/svg+xml";
+  if (/^<(?:!doctype\s+html|html|head|body|script|iframe|title|style|table|div|p|a|br|h1)[\s>]/.test(start))
+    return "text/html";
+  return "text/plain";
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
