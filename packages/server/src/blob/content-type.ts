@@ -31,6 +31,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   "image/apng": "png",
   "image/x-ms-bmp": "bmp",
   "video/x-matroska": "mkv",
+  "video/x-m4v": "mp4",
   "audio/mp3": "mp3",
   "audio/x-wav": "wav",
   "audio/vnd.wave": "wav",

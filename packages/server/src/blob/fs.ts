@@ -1,4 +1,4 @@
-import { constants, mkdirSync, rmSync } from "node:fs";
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync } from "node:fs";
 import {
   copyFile,
   link,
@@ -34,6 +34,7 @@ export function fsBlobStore(location: string): BlobStore {
   const staging = join(directory, STAGING);
   rmSync(staging, { recursive: true, force: true });
   mkdirSync(staging, { recursive: true });
+  syncDirectoryNow(dirname(directory)); // so that a new store is still there after a power loss
 
   const pathOf = (key: string): string => {
     if (!isBlobKey(key)) throw new TypeError(`Not a blob key: ${JSON.stringify(key.slice(0, 100))}`);
@@ -176,6 +177,16 @@ async function syncDirectory(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+function syncDirectoryNow(path: string): void {
+  if (process.platform === "win32") return;
+  const handle = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }
 

@@ -13,17 +13,14 @@ import { decodeBase64, decodeDataUri } from "./text-forms.ts";
 /** A file part of a multipart body. The file at `path` is moved away when it is taken in. */
 export type Upload = { readonly bytes: Uint8Array } | { readonly path: string; readonly size: number };
 
-/** Stands in the input wherever a file part was sent, so that the input can be validated before its files are taken in. */
-export const UPLOADED = "upload:";
-
 export interface IntakeContext {
   /** The request's id; its files go under `<id>/0/`. */
   readonly id: string;
   readonly blobs: BlobStore;
   /** Most bytes that one medium may have. */
   readonly limitBytes: number;
-  /** File parts by field name. */
-  readonly uploads: ReadonlyMap<string, Upload | readonly Upload[]>;
+  /** File parts, each under the text that stands for it in the input. */
+  readonly uploads: ReadonlyMap<string, Upload>;
   /** URLs before `/files/<key>` that mean this server: see `ownBases`. */
   readonly ownBases: readonly string[];
   /** Judges the addresses in URLs at once; names are judged when they are fetched. */
@@ -58,12 +55,11 @@ export async function intake(
   context: IntakeContext,
 ): Promise<Taken> {
   let hasFiles = false;
-  const waiting = new Map(
-    [...context.uploads].map(([name, uploads]) => [name, [uploads].flat<(Upload | readonly Upload[])[]>()]),
-  );
+  const uploads = new Map<unknown, Upload>(context.uploads);
   try {
-    const stored = await mapMedia(input, schema, async (value, field, accept, name) => {
-      const source = value === UPLOADED ? uploaded(field, waiting.get(name)?.shift()) : sourceOf(value, field, context);
+    const stored = await mapMedia(input, schema, async (value, field, accept) => {
+      const source = uploads.get(value) ?? sourceOf(value, field, context);
+      uploads.delete(value); // its file is moved away
       if (source instanceof URL) return { $media: { url: source.href } } satisfies StoredMedia;
       const medium = await keep(source, field, accept, context);
       hasFiles = true;
@@ -74,11 +70,6 @@ export async function intake(
     await context.blobs.deletePrefix(`${context.id}/0/`);
     throw error;
   }
-}
-
-function uploaded(field: string, upload: Upload | undefined): BlobSource {
-  if (upload === undefined) throw new InferqError("invalid_input", { detail: `${field}: no file was sent for it.` });
-  return upload;
 }
 
 function sourceOf(value: unknown, field: string, context: IntakeContext): BlobSource | URL {
@@ -131,6 +122,7 @@ async function keep(source: BlobSource, field: string, accept: string, context: 
   try {
     await context.blobs.put(key, source);
   } catch (error) {
+    if ("key" in source && (await context.blobs.head(source.key)) === undefined) throw gone(field);
     throw new InferqError("store_unavailable", {}, { cause: error });
   }
   return { $media: { key, contentType, size } };
@@ -150,11 +142,14 @@ async function glance(
   ]);
   if (info === undefined || body === undefined) {
     body?.destroy();
-    throw new InferqError("invalid_input", {
-      detail: `${field} names a file of this server that is not there, or no longer: files are deleted when their request expires.`,
-    });
+    throw gone(field);
   }
   return { size: info.size, head: Buffer.concat(await body.toArray()) };
+}
+
+function gone(field: string): InferqError {
+  const detail = `${field} names a file of this server that is not there: files are deleted when their request expires.`;
+  return new InferqError("invalid_input", { detail });
 }
 
 function tooLarge(field: string, context: IntakeContext): InferqError {

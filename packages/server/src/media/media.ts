@@ -38,16 +38,16 @@ export function mediaFields(schema: JsonSchema): ReadonlyMap<string, MediaField>
 export async function mapMedia(
   input: Readonly<Record<string, unknown>>,
   schema: JsonSchema,
-  replace: (value: unknown, field: string, accept: string, name: string) => Promise<unknown>,
+  replace: (value: unknown, field: string, accept: string) => Promise<unknown>,
 ): Promise<Record<string, unknown>> {
   const replaced = { ...input };
   for (const [name, { accept, list }] of mediaFields(schema)) {
     const value = input[name];
     if (value === undefined) continue;
-    if (!list) replaced[name] = await replace(value, name, accept, name);
+    if (!list) replaced[name] = await replace(value, name, accept);
     else if (Array.isArray(value)) {
       const items: unknown[] = [];
-      for (const [index, item] of value.entries()) items.push(await replace(item, `${name}[${index}]`, accept, name));
+      for (const [index, item] of value.entries()) items.push(await replace(item, `${name}[${index}]`, accept));
       replaced[name] = items;
     }
   }
