@@ -24,8 +24,7 @@ export async function runModel<Session>(
   input: Readonly<Record<string, unknown>>,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<ModelRun> {
-  const directory = await mkdtemp(join(tmpdir(), "inferq-model-"));
-  directories.push(directory);
+  const directory = await temporaryDirectory();
   const progress: number[] = [];
   const logs: string[] = [];
   const output = await model.run(input, {
@@ -36,6 +35,13 @@ export async function runModel<Session>(
     file: (name) => ({ path: join(directory, name) }),
   });
   return { output, progress, logs };
+}
+
+/** A directory that is removed after the file's tests. */
+export async function temporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "inferq-model-"));
+  directories.push(directory);
+  return directory;
 }
 
 /** A media input as the server hands it to a model. */
