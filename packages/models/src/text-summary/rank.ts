@@ -5,7 +5,7 @@ const NOISE = 0.15;
 const DAMPING = 0.85;
 const ROUNDS = 30;
 
-/** How much stronger the first sentence of a text counts than one far down: texts open with what they are about. */
+/** How much stronger the first sentence of a text counts: texts open with what they are about. Fades within three sentences. */
 const OPENING_BONUS = 0.3;
 /** How much a sentence loses for saying what a chosen one said. */
 const REPETITION_COST = 0.8;
@@ -36,7 +36,7 @@ export function pickSentences(
     for (let i = 0; i < n; i++) {
       if (chosen.includes(i)) continue;
       const fullness = Math.min(1, (wordCounts[i] ?? 0) / FULL_SENTENCE_WORDS);
-      const worth = (centrality[i] ?? 0) * n * (1 + OPENING_BONUS * Math.exp(-i / 3)) * fullness;
+      const worth = (centrality[i] ?? 0) * n * (1 + OPENING_BONUS * Math.exp(-i)) * fullness;
       const repetition = chosen.reduce((most, j) => Math.max(most, table[i * n + j] ?? 0), 0);
       const score = worth - REPETITION_COST * repetition;
       if (score > bestScore) {
