@@ -1,11 +1,7 @@
 /** Holds a config against its schema; a fault is one sentence: which key, what was expected, what came. */
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
+import { StartError } from "./start-error.ts";
 import { CONFIG_SCHEMA, type Config } from "./config.ts";
-
-/** Start cannot go on; the message is one sentence for the operator. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 /** Where a value came from, if not from the file. */
 export interface Origin {
@@ -20,7 +16,7 @@ export type Checked = Required<Omit<Config, Optional>> & Pick<Config, Optional>;
 /** Keys that have no default: not set means something of its own. */
 export type Optional = "publicUrl" | "metricsPort";
 
-/** A copy of `config` with defaults filled in. Throws `ConfigError`. */
+/** A copy of `config` with defaults filled in. Throws `StartError`. */
 export function checkConfig(
   config: Record<string, unknown>,
   configPath: string,
@@ -29,7 +25,7 @@ export function checkConfig(
   const copy = structuredClone(config);
   const validate = new Ajv2020({ useDefaults: true, verbose: true, strict: false }).compile(CONFIG_SCHEMA);
   if (validate(copy)) return copy as unknown as Checked;
-  throw new ConfigError(sentenceOf(validate.errors![0]!, configPath, origins));
+  throw new StartError(sentenceOf(validate.errors![0]!, configPath, origins));
 }
 
 function sentenceOf(error: ErrorObject, configPath: string, origins: ReadonlyMap<string, Origin>): string {

@@ -1,15 +1,9 @@
 /**
  * What can be configured: the types with their meaning, the schema with types, defaults and bounds.
- * docs/reference/configuration.md is made from both by scripts/configuration-page.ts.
+ * docs/reference/configuration.md is made from both by `node scripts/configuration-page.ts`.
  */
+import type { Alias } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
-
-/** A further name under which a model is served. */
-export interface Alias {
-  readonly name: string;
-  /** Says that this is another model in the place of the one that usually bears the name; why, in one sentence. */
-  readonly standIn?: string;
-}
 
 /** One model to serve. */
 export interface ModelEntry {
@@ -17,7 +11,7 @@ export interface ModelEntry {
   readonly module: string;
   /** Serves the model under this name instead of its own. */
   readonly name?: string;
-  /** Further names of the same model. */
+  /** Further names of the same model; as `{ name, standIn }` where the model only stands in for the one that usually bears the name. */
   readonly aliases?: readonly (string | Alias)[];
   /** `process` runs the model in child processes; `inline` in the server itself, for trusted trivial code only. */
   readonly runner?: "process" | "inline";

@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CONFIG_SCHEMA, type Config, ENVIRONMENT, type ModelEntry } from "./config.ts";
-import { type Checked, ConfigError, type Origin, checkConfig } from "./check.ts";
+import { type Checked, type Origin, checkConfig } from "./check.ts";
+import { StartError } from "./start-error.ts";
 
 /** What the command line sets; it goes over the environment, and that over the file. */
 export interface Flags {
@@ -32,7 +33,7 @@ export interface ResolvedConfig extends Omit<Checked, "models"> {
 
 const FILE_NAMES = ["inferq.config.ts", "inferq.config.js", "inferq.config.mjs"];
 
-/** Flags over environment over file over defaults. Throws `ConfigError` with one sentence. */
+/** Flags over environment over file over defaults. Throws `StartError` with one sentence. */
 export async function loadConfig(
   flags: Flags = {},
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -72,12 +73,12 @@ export function hashKey(key: string): string {
 function findFile(given: string | undefined, directory: string): string {
   if (given !== undefined) {
     const path = resolve(directory, given);
-    if (!existsSync(path)) throw new ConfigError(`No config file at ${path} (--config).`);
+    if (!existsSync(path)) throw new StartError(`No config file at ${path} (--config).`);
     return path;
   }
   const found = FILE_NAMES.map((name) => join(directory, name)).find((path) => existsSync(path));
   if (found !== undefined) return found;
-  throw new ConfigError(
+  throw new StartError(
     `No ${FILE_NAMES[0]} in ${directory}. Make one that says which models to serve, or name another with --config.`,
   );
 }
@@ -87,11 +88,11 @@ async function readFile(path: string): Promise<Record<string, unknown>> {
   try {
     module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
   } catch (error) {
-    throw new ConfigError(`${path} could not be loaded: ${firstLine(error)}.`, { cause: error });
+    throw new StartError(`${path} could not be loaded: ${firstLine(error)}.`, { cause: error });
   }
   const config = module.default;
   if (typeof config !== "object" || config === null) {
-    throw new ConfigError(
+    throw new StartError(
       `${path} must export its config as default, e.g. export default defineConfig({ models: […] }).`,
     );
   }
@@ -113,13 +114,13 @@ function parseKeys(list: string): GivenKey[] {
     if (item === "") continue;
     const [, given, key = ""] = /^(?:([A-Za-z0-9._-]+)=)?([^\s=]\S*)$/.exec(item) ?? [];
     if (key === "") {
-      throw new ConfigError(
+      throw new StartError(
         `INFERQ_API_KEYS: expected comma-separated keys, each "key" or "name=key" with a name of letters, digits, ".", "_" or "-"; entry ${keys.length + 1} is neither.`,
       );
     }
     const hash = hashKey(key);
     const name = given ?? `key-${hash.slice(0, 8)}`;
-    if (keys.some((other) => other.name === name)) throw new ConfigError(`INFERQ_API_KEYS names "${name}" twice.`);
+    if (keys.some((other) => other.name === name)) throw new StartError(`INFERQ_API_KEYS names "${name}" twice.`);
     keys.push({ name, hash });
   }
   return keys;

@@ -1,14 +1,14 @@
 /** Where a module specifier of the config leads. */
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { ConfigError } from "./check.ts";
+import { StartError } from "./start-error.ts";
 
-/** The file URL of a model's module: `./x.ts` is relative to the config file, anything else a package that it can see. Throws `ConfigError`. */
+/** The file URL of a model's module: `./x.ts` is relative to the config file, anything else a package that it can see. Throws `StartError`. */
 export function resolveModule(specifier: string, configPath: string): string {
   try {
     return pathToFileURL(createRequire(configPath).resolve(specifier)).href;
   } catch (error) {
-    throw new ConfigError(
+    throw new StartError(
       `${configPath}: the model "${specifier}" was not found; expected an installed package or a path such as "./my-model.ts".`,
       { cause: error },
     );

@@ -24,7 +24,7 @@ function faultOf(config: unknown, env: Record<string, string> = {}): Promise<str
   );
 }
 
-const FILE = "ConfigError: DIR/inferq.config.mjs";
+const FILE = "StartError: DIR/inferq.config.mjs";
 const models = ["inferq/mock-inference"];
 
 test.each([
@@ -55,23 +55,23 @@ test.each([
 });
 
 test.each([
-  [{ PORT: "abc" }, `ConfigError: PORT must be a whole number from 0 to 65535, got "abc".`],
-  [{ PORT: "0x10" }, `ConfigError: PORT must be a whole number from 0 to 65535, got "0x10".`],
-  [{ PORT: "-1" }, `ConfigError: PORT must be a whole number from 0 to 65535, got "-1".`],
-  [{ INFERQ_RESULT_TTL_SECONDS: "1h" }, `ConfigError: INFERQ_RESULT_TTL_SECONDS must be a number above 0, got "1h".`],
-  [{ INFERQ_ALLOW_PRIVATE: "all" }, `ConfigError: INFERQ_ALLOW_PRIVATE must be one of "input", got "all".`],
+  [{ PORT: "abc" }, `StartError: PORT must be a whole number from 0 to 65535, got "abc".`],
+  [{ PORT: "0x10" }, `StartError: PORT must be a whole number from 0 to 65535, got "0x10".`],
+  [{ PORT: "-1" }, `StartError: PORT must be a whole number from 0 to 65535, got "-1".`],
+  [{ INFERQ_RESULT_TTL_SECONDS: "1h" }, `StartError: INFERQ_RESULT_TTL_SECONDS must be a number above 0, got "1h".`],
+  [{ INFERQ_ALLOW_PRIVATE: "all" }, `StartError: INFERQ_ALLOW_PRIVATE must be one of "input", got "all".`],
   [
     { INFERQ_LOG_LEVEL: "loud" },
-    `ConfigError: INFERQ_LOG_LEVEL must be one of "trace", "debug", "info", "warn", "error", "fatal", "silent", got "loud".`,
+    `StartError: INFERQ_LOG_LEVEL must be one of "trace", "debug", "info", "warn", "error", "fatal", "silent", got "loud".`,
   ],
-  [{ INFERQ_API_KEYS: "a=x,a=y" }, `ConfigError: INFERQ_API_KEYS names "a" twice.`],
+  [{ INFERQ_API_KEYS: "a=x,a=y" }, `StartError: INFERQ_API_KEYS names "a" twice.`],
 ])("%j", async (env, sentence) => {
   expect(await faultOf({ models }, env)).toBe(sentence);
 });
 
 test("a bad entry among the API keys is told by its place, not by its text", async () => {
   const fault = await faultOf({ models }, { INFERQ_API_KEYS: "good=sg_0123456789ab, my secret" });
-  expect(fault).toMatch(/^ConfigError: INFERQ_API_KEYS: expected .* entry 2 is neither\.$/);
+  expect(fault).toMatch(/^StartError: INFERQ_API_KEYS: expected .* entry 2 is neither\.$/);
   expect(fault).not.toContain("secret");
 });
 
