@@ -1,0 +1,45 @@
+/** Who calls: `x-api-key` or `Authorization: Bearer`, looked up by digest (in-practice, "Auth"). */
+import { hash } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Clock } from "../core/clock.ts";
+import { InferqError } from "../core/errors.ts";
+import type { ApiKey, KeyStore } from "../store/keys.ts";
+
+/** Answers the caller's key. Throws `missing_key` or `invalid_key`. */
+export type Authenticate = (headers: IncomingHttpHeaders) => ApiKey;
+
+/** How long a key found in the key store is taken from memory: a revoked one stops to work within this time. */
+const REMEMBERED_MS = 5_000;
+
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/** Keys of the configuration are looked up first, then those of the key store, which the CLI may change meanwhile. */
+export function authenticator(staticKeys: readonly ApiKey[], keys: Pick<KeyStore, "find">, clock: Clock): Authenticate {
+  const fixed = new Map(staticKeys.map((key) => [key.hash, key]));
+  const remembered = new Map<string, { readonly key: ApiKey; readonly until: number }>();
+
+  const stored = (digest: string): ApiKey | undefined => {
+    const known = remembered.get(digest);
+    if (known !== undefined && known.until > clock.now()) return known.key;
+    const key = keys.find(digest);
+    if (key === undefined) remembered.delete(digest);
+    else remembered.set(digest, { key, until: clock.now() + REMEMBERED_MS });
+    return key;
+  };
+
+  return (headers) => {
+    const secret = secretOf(headers);
+    if (secret === "") throw new InferqError("missing_key");
+    const digest = hash("sha256", secret);
+    const key = fixed.get(digest) ?? stored(digest);
+    if (key === undefined) throw new InferqError("invalid_key");
+    return key;
+  };
+}
+
+/** Some clients send both headers; an empty `x-api-key` counts as none. */
+function secretOf(headers: IncomingHttpHeaders): string {
+  const direct = headers["x-api-key"];
+  if (typeof direct === "string" && direct !== "") return direct.trim();
+  return BEARER.exec(headers.authorization ?? "")?.[1] ?? "";
+}

@@ -1,0 +1,120 @@
+/** Bodies in: JSON read strictly, multipart forms as fields and files. */
+import { isUtf8 } from "node:buffer";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { InferqError } from "../core/errors.ts";
+import type { Upload } from "../media/intake.ts";
+
+/** Deeper than any model's input, and shallower than what recursion over it could not bear. */
+const MAX_DEPTH = 64;
+
+/** Throws `wrong_content_type` unless the body is announced as JSON or a form. */
+export function checkContentType(request: FastifyRequest): void {
+  const header = request.headers["content-type"];
+  if (header === "application/json") return;
+  const type = header?.split(";", 1)[0]!.trim().toLowerCase();
+  if (type === "application/json" || type === "multipart/form-data") return;
+  throw new InferqError("wrong_content_type", { got: header === undefined || header === "" ? "none" : header });
+}
+
+/** Makes `app` read JSON bodies. A body that is no JSON is refused with `malformed_json`. */
+export function readJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body as Buffer));
+    } catch (error) {
+      done(error as InferqError, undefined);
+    }
+  });
+}
+
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) throw new InferqError("malformed_json", { detail: "it is empty" });
+  if (!isUtf8(body)) throw new InferqError("malformed_json", { detail: "it is not UTF-8" });
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch (error) {
+    throw new InferqError("malformed_json", { detail: shortened((error as SyntaxError).message) });
+  }
+  checkDepth(value);
+  return value;
+}
+
+/** V8's sentences quote the text around the fault, which is the client's own; only its length is bounded here. */
+function shortened(message: string): string {
+  return message.length > 200 ? `${message.slice(0, 200).toWellFormed()}…` : message;
+}
+
+/** Throws `malformed_json` when lists and objects are nested too deeply, without recursing itself. */
+function checkDepth(root: unknown): void {
+  let level: unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_DEPTH) throw new InferqError("malformed_json", { detail: `it is nested deeper than ${MAX_DEPTH}` });
+    const next: unknown[] = [];
+    for (const value of level) {
+      if (typeof value !== "object" || value === null) continue;
+      for (const child of Object.values(value)) if (typeof child === "object" && child !== null) next.push(child);
+    }
+    level = next;
+  }
+}
+
+/** The fields of a body. Where a file was sent stands the name under which `uploads` has it. */
+export interface Form {
+  readonly fields: Record<string, unknown>;
+  readonly uploads: ReadonlyMap<string, Upload>;
+}
+
+const NO_UPLOADS: Form["uploads"] = new Map();
+
+/** What a submit's body says, whichever form it has. Throws `invalid_input` when JSON is not an object. */
+export async function readFields(request: FastifyRequest, limitBytes: number): Promise<Form> {
+  if (request.isMultipart()) return await readForm(request, limitBytes);
+  const { body } = request;
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    const got = body === null ? "null" : Array.isArray(body) ? "a list" : `a ${typeof body}`;
+    throw new InferqError("invalid_input", { detail: `The body must be a JSON object, got ${got}.` });
+  }
+  return { fields: body as Record<string, unknown>, uploads: NO_UPLOADS };
+}
+
+/** A field that comes several times, or whose name ends in `[]`, is a list. */
+async function readForm(request: FastifyRequest, limitBytes: number): Promise<Form> {
+  const fields = Object.create(null) as Record<string, unknown>;
+  const uploads = new Map<string, Upload>();
+  let taken = 0;
+  const take = (bytes: number): void => {
+    taken += bytes;
+    if (taken > limitBytes) throw new InferqError("body_too_large", { limit: limitBytes });
+  };
+  try {
+    for await (const part of request.parts({ limits: { fieldSize: limitBytes, fileSize: limitBytes, parts: 200 } })) {
+      if (part.type === "file") {
+        const bytes = await part.toBuffer();
+        take(bytes.length);
+        const name = `multipart:${uploads.size}`; // no media value looks like this
+        uploads.set(name, { bytes });
+        add(fields, part.fieldname, name);
+      } else {
+        if (part.valueTruncated) throw new InferqError("body_too_large", { limit: limitBytes });
+        take(typeof part.value === "string" ? part.value.length : 0);
+        add(fields, part.fieldname, part.value);
+      }
+    }
+  } catch (error) {
+    if (error instanceof InferqError) throw error;
+    if ((error as { code?: string }).code === "FST_REQ_FILE_TOO_LARGE") throw error;
+    throw new InferqError("malformed_multipart", { detail: shortened((error as Error).message) });
+  }
+  return { fields, uploads };
+}
+
+function add(fields: Record<string, unknown>, name: string, value: unknown): void {
+  const isList = name.endsWith("[]");
+  const field = isList ? name.slice(0, -2) : name;
+  const present = fields[field];
+  if (Array.isArray(present)) present.push(value);
+  else if (present !== undefined) fields[field] = [present, value];
+  else fields[field] = isList ? [value] : value;
+}

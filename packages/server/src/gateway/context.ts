@@ -1,0 +1,27 @@
+import type { FastifyReply } from "fastify";
+import type { ApiKey } from "../store/keys.ts";
+import type { CatalogEntry } from "../model/catalog.ts";
+import type { Authenticate } from "./auth.ts";
+import type { GatewayOptions } from "./options.ts";
+import type { BaseOf } from "./urls.ts";
+import { JSON_TYPE } from "./errors.ts";
+
+/** What the routes share. */
+export interface GatewayContext extends GatewayOptions {
+  readonly authenticate: Authenticate;
+  readonly baseOf: BaseOf;
+}
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Whose request it is; set on routes that take a body, before it is read. */
+    caller: ApiKey | null;
+    /** The model that the path names; set with `caller` on the routes that run one. */
+    model: CatalogEntry | null;
+  }
+}
+
+/** Sends a body that is JSON already. Nobody may keep it: states change, and results expire. */
+export function sendJson(reply: FastifyReply, body: string): FastifyReply {
+  return reply.header("content-type", JSON_TYPE).header("cache-control", "no-store").send(body);
+}

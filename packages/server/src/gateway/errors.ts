@@ -1,0 +1,97 @@
+/** Every error leaves through here: one JSON body, the code in a header, no HTML and no stack. */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Logger } from "pino";
+import { InferqError } from "../core/errors.ts";
+import { errorBody, failedBody } from "../wire/bodies.ts";
+
+export const JSON_TYPE = "application/json; charset=utf-8";
+
+/** What is still read of a body that was refused early, so that a client which is sending sees the answer. */
+const DRAIN_BYTES = 16 * 1024 * 1024;
+const DRAIN_MS = 5_000;
+const DRAIN_LOOK_MS = 20;
+
+/** Makes the error handler of the app. What has no row in the table is logged and becomes `internal`. */
+export function errorHandler(
+  logger: Logger,
+  limitBytes: number,
+): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
+  return (error, request, reply) => {
+    const known = asInferqError(error, request, limitBytes);
+    if (known.code === "internal") {
+      logger.error({ err: error, method: request.method, route: request.routeOptions.url }, "an answer failed");
+    }
+    sendError(known, request, reply);
+  };
+}
+
+/** Answers `error` in the form that the path's clients expect. */
+export function sendError(error: InferqError, request: FastifyRequest, reply: FastifyReply): void {
+  // Fastify asks for a closed connection after a body it did not take; the drain below decides that.
+  reply.removeHeader("connection");
+  if (!request.raw.complete) drain(request.raw, reply);
+  reply.header("content-type", JSON_TYPE).header("x-error-code", error.code).header("cache-control", "no-store");
+  if (error.status === 401) reply.header("www-authenticate", "Bearer");
+  if (error.status === 503) reply.header("retry-after", "1");
+  if (error.status !== 422) return void reply.code(error.status).send(errorBody(error.message));
+  // A refused input has the form of a failed request on V2 and is a plain 400 on V1.
+  if (request.url.startsWith("/v2/")) return void reply.code(422).send(failedBody(error.message));
+  reply.code(400).send(errorBody(error.message));
+}
+
+/** Answers what is no HTTP at all, or came too slowly; there is no request to answer through. */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const known = clientError(error.code);
+  const body = errorBody(known.message);
+  socket.end(
+    `HTTP/1.1 ${known.status} ${STATUS_TEXT[known.status] ?? "Bad Request"}\r\nContent-Type: ${JSON_TYPE}\r\n` +
+      `X-Error-Code: ${known.code}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+};
+
+function clientError(code: string | undefined): InferqError {
+  if (code === "HPE_HEADER_OVERFLOW") return new InferqError("headers_too_large");
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new InferqError("request_timeout");
+  return new InferqError("bad_request", { detail: "The request is not valid HTTP." });
+}
+
+function asInferqError(error: unknown, request: FastifyRequest, limitBytes: number): InferqError {
+  if (error instanceof InferqError) return error;
+  const { code, statusCode, message } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
+  switch (code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+    case "FST_REQ_FILE_TOO_LARGE":
+      return new InferqError("body_too_large", { limit: limitBytes });
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new InferqError("wrong_content_type", { got: request.headers["content-type"] ?? "none" });
+    case "FST_ERR_BAD_URL":
+      return new InferqError("bad_request", { detail: "The path is not validly percent-encoded." });
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new InferqError("bad_request", { detail: message ?? "The request is not valid." });
+  }
+  return new InferqError("internal", {}, { cause: error });
+}
+
+/** Reads on after the answer, a little and for a while; then the connection goes. */
+function drain(request: IncomingMessage, reply: FastifyReply): void {
+  const { socket } = request;
+  const limit = socket.bytesRead + DRAIN_BYTES;
+  const until = performance.now() + DRAIN_MS;
+  reply.raw.once("finish", () => request.resume());
+  const timer = setInterval(() => {
+    if (request.complete || socket.destroyed) return clearInterval(timer);
+    if (socket.bytesRead < limit && performance.now() < until) return;
+    clearInterval(timer);
+    socket.destroy();
+  }, DRAIN_LOOK_MS);
+  timer.unref();
+}

@@ -1,0 +1,97 @@
+/**
+ * `GET /files/{id}/{attempt}/{name}`: artifacts and uploaded assets, without a key, as the contract's
+ * clients fetch them. The name has 128 random bits and is the permission. What a stranger uploaded
+ * must not run in this origin, so every file comes in a sandbox and only harmless types are shown.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { BlobInfo } from "../blob/blob-store.ts";
+import { contentTypeOf } from "../blob/content-type.ts";
+import { isBlobKey } from "../blob/key.ts";
+import { InferqError } from "../core/errors.ts";
+import { idTime } from "../core/ids.ts";
+import type { GatewayContext } from "./context.ts";
+import { openToAll } from "./cors.ts";
+
+/** Types that a browser may show. SVG and HTML can hold scripts, so they are downloads. */
+const SHOWN = /^(?:image\/(?!svg)|video\/|audio\/|text\/plain$|application\/json$)/;
+
+export function fileRoutes(app: FastifyInstance, context: GatewayContext): void {
+  const { blobs, clock, settings } = context;
+
+  app.get("/files/*", async (request: FastifyRequest<{ Params: { "*": string } }>, reply) => {
+    const key = request.params["*"];
+    // A file goes with its request, on the millisecond, whenever the sweep comes by. Its id tells the time.
+    if (!isBlobKey(key) || idTime(idOf(key)) + settings.resultTtlSeconds * 1000 <= clock.now()) {
+      throw new InferqError("unknown_file");
+    }
+    const info = await blobs.head(key);
+    if (info === undefined) throw new InferqError("unknown_file");
+    describe(reply, info);
+    if (matches(request.headers["if-none-match"], info.etag)) return reply.code(304).send();
+    return await sendBytes(request, reply, info);
+  });
+
+  async function sendBytes(request: FastifyRequest, reply: FastifyReply, info: BlobInfo): Promise<FastifyReply> {
+    const { range } = request.headers;
+    const wanted = range === undefined || staleRange(request, info) ? undefined : parseRange(range, info.size);
+    if (wanted === "unsatisfiable") {
+      reply.header("content-range", `bytes */${info.size}`);
+      throw new InferqError("range_not_satisfiable", { size: info.size });
+    }
+    const { start, end } = wanted ?? { start: 0, end: info.size - 1 };
+    reply.header("content-type", contentTypeOf(info.key)).header("content-length", end - start + 1);
+    if (wanted !== undefined) reply.code(206).header("content-range", `bytes ${start}-${end}/${info.size}`);
+    if (request.method === "HEAD" || info.size === 0) return reply.send("");
+    const bytes = await blobs.get(info.key, { start, end });
+    if (bytes === undefined) throw new InferqError("unknown_file");
+    return reply.send(bytes);
+  }
+}
+
+/** `u-` marks an upload's id. */
+function idOf(key: string): string {
+  const id = key.slice(0, key.indexOf("/"));
+  return id.startsWith("u-") ? id.slice(2) : id;
+}
+
+function describe(reply: FastifyReply, info: BlobInfo): void {
+  openToAll(reply);
+  reply.header("etag", info.etag).header("accept-ranges", "bytes");
+  reply.header("cache-control", "private, max-age=3600, immutable");
+  reply.header("x-content-type-options", "nosniff");
+  reply.header("content-security-policy", "sandbox; default-src 'none'");
+  if (!SHOWN.test(contentTypeOf(info.key))) reply.header("content-disposition", "attachment");
+}
+
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  return ifNoneMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
+}
+
+/** A range of another version of the file is no use (RFC 9110 §13.1.5); files never change, so only the tag can differ. */
+function staleRange(request: FastifyRequest, info: BlobInfo): boolean {
+  const condition = request.headers["if-range"];
+  return condition !== undefined && condition !== info.etag;
+}
+
+/**
+ * The one range that `header` asks for (RFC 9110 §14.1.2). Undefined, which means the whole file, when
+ * it asks for several or is not of the form: a server may ignore Range.
+ */
+function parseRange(
+  header: string,
+  size: number,
+): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
+  const found = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header);
+  if (found === null) return undefined;
+  const [, first = "", last = ""] = found;
+  if (first === "" && last === "") return undefined;
+  if (first === "") {
+    const length = Math.min(Number(last), size);
+    return length === 0 ? "unsatisfiable" : { start: size - length, end: size - 1 };
+  }
+  const start = Number(first);
+  const end = last === "" ? size - 1 : Math.min(Number(last), size - 1);
+  if (last !== "" && Number(last) < start) return undefined;
+  return start >= size ? "unsatisfiable" : { start, end };
+}

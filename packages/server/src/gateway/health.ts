@@ -1,0 +1,27 @@
+/** For orchestrators and monitoring: alive, ready, and the figures. */
+import type { FastifyInstance } from "fastify";
+import { InferqError } from "../core/errors.ts";
+import { type GatewayContext, sendJson } from "./context.ts";
+
+/** `GET /healthz`: the process answers. `GET /readyz`: 503 until the light models are ready. */
+export function healthRoutes(app: FastifyInstance, context: GatewayContext): void {
+  app.get("/healthz", (_request, reply) => {
+    sendJson(reply, `{"status":"ok"}`);
+  });
+  app.get("/readyz", (_request, reply) => {
+    const ready = context.ready();
+    sendJson(reply.code(ready ? 200 : 503), `{"status":"${ready ? "ready" : "starting"}"}`);
+  });
+}
+
+/** `GET /metrics` on the main port, for admin keys. */
+export function metricsRoute(app: FastifyInstance, context: GatewayContext): void {
+  app.get("/metrics", async (request, reply) => {
+    const key = context.authenticate(request.headers);
+    if (!key.admin) throw new InferqError("admin_only");
+    return reply
+      .header("content-type", context.metrics.contentType)
+      .header("cache-control", "no-store")
+      .send(await context.metrics.render());
+  });
+}

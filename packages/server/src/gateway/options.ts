@@ -1,0 +1,46 @@
+import type { Logger } from "pino";
+import type { BlobStore } from "../blob/blob-store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Catalog } from "../model/catalog.ts";
+import type { AllowPrivate } from "../net/address.ts";
+import type { ApiKey, KeyStore } from "../store/keys.ts";
+import type { RequestStore } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+/** What the configuration says about the gateway. */
+export interface GatewaySettings {
+  /** Largest body taken, bytes. */
+  readonly bodyLimitBytes: number;
+  /** Largest single input file, bytes. */
+  readonly mediaLimitBytes: number;
+  /** Which private addresses URLs in inputs may name. */
+  readonly allowPrivate: AllowPrivate;
+  /** Life of a request, its result and its files from the submit on. */
+  readonly resultTtlSeconds: number;
+  /** How long `POST /v1/{model}` waits for its request. */
+  readonly syncTimeoutSeconds: number;
+  /** Origins whose pages may call the API (`https://app.example`), or `*`. Files may be read from anywhere. */
+  readonly corsOrigins: readonly string[];
+  /** Origin to write into URLs whatever Host the caller used; null to take the caller's. */
+  readonly publicUrl: string | null;
+  /** Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-*` headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** The constant in `x-remaining-credits`, for clients that cannot do without it. */
+  readonly remainingCredits: number;
+}
+
+/** Everything the gateway is given. It talks to nothing else. */
+export interface GatewayOptions {
+  readonly store: RequestStore;
+  readonly blobs: BlobStore;
+  readonly keys: Pick<KeyStore, "find">;
+  /** Keys of the configuration (`INFERQ_API_KEYS`); looked up first. */
+  readonly staticKeys: readonly ApiKey[];
+  readonly models: Catalog;
+  readonly settings: GatewaySettings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Whether the light models are ready, for `/readyz`. */
+  readonly ready: () => boolean;
+}

@@ -1,0 +1,74 @@
+/** The polls: status and result on V2, both in one on V1. A request of another owner does not exist. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { InferqError } from "../core/errors.ts";
+import { isId } from "../core/ids.ts";
+import type { Request } from "../core/request.ts";
+import type { RequestStatus } from "../store/store.ts";
+import { resultBody, statusBody } from "../wire/bodies.ts";
+import { type GatewayContext, sendJson } from "./context.ts";
+import { sendStreamed } from "./streams.ts";
+
+interface IdPath {
+  Params: { id: string };
+}
+
+export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
+  const { store, blobs } = context;
+
+  /** The hottest path of the server: no hook, no promise unless the store needs one, one string. */
+  const status = (request: FastifyRequest<IdPath>, reply: FastifyReply): undefined | Promise<void> => {
+    const { owner } = context.authenticate(request.headers);
+    const { id } = request.params;
+    const found = isId(id) ? store.status(id) : undefined;
+    if (found instanceof Promise) return found.then((view) => sendStatus(view, owner, request, reply));
+    sendStatus(found, owner, request, reply);
+  };
+
+  const sendStatus = (
+    view: RequestStatus | undefined,
+    owner: string,
+    request: FastifyRequest<IdPath>,
+    reply: FastifyReply,
+  ): void => {
+    if (view === undefined || view.owner !== owner) {
+      throw new InferqError("unknown_request", { id: request.params.id });
+    }
+    if (view.status === "FAILED") failed(reply, view).code(422);
+    sendJson(reply, statusBody(view, context.baseOf(request.raw)));
+  };
+
+  const find = async (request: FastifyRequest<IdPath>): Promise<Request> => {
+    const { owner } = context.authenticate(request.headers);
+    const { id } = request.params;
+    const found = isId(id) ? await store.get(id) : undefined;
+    if (found === undefined || found.owner !== owner) throw new InferqError("unknown_request", { id });
+    return found;
+  };
+
+  const sendResult = async (request: FastifyRequest<IdPath>, reply: FastifyReply, found: Request): Promise<void> => {
+    const body = resultBody(found, context.baseOf(request.raw));
+    if (typeof body === "string") return void sendJson(reply, body);
+    await sendStreamed(reply, blobs, body, "text");
+  };
+
+  app.get("/v2/requests/:id/status", status);
+
+  app.get<IdPath>("/v2/requests/:id", async (request, reply) => {
+    const found = await find(request);
+    if (found.status === "FAILED") failed(reply, found).code(422);
+    await sendResult(request, reply, found);
+    return reply;
+  });
+
+  // HTTP 200 also for FAILED: the contract's 422 is V2's, and V1's pollers read `status` from the body.
+  app.get<IdPath>("/v1/requests/:id", async (request, reply) => {
+    const found = await find(request);
+    if (found.status === "FAILED") failed(reply, found);
+    await sendResult(request, reply, found);
+    return reply;
+  });
+}
+
+function failed(reply: FastifyReply, view: Pick<RequestStatus, "failure">): FastifyReply {
+  return reply.header("x-error-code", view.failure?.code ?? "internal");
+}

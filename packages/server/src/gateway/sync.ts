@@ -1,0 +1,59 @@
+/** `POST /v1/{model}`: the same queued request, awaited (in-practice, "Synchronous V1"). */
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { InferqError } from "../core/errors.ts";
+import type { Request } from "../core/request.ts";
+import { resultBody } from "../wire/bodies.ts";
+import { base64Body, syncFile } from "../wire/sync.ts";
+import type { accepter, Accepted } from "./accept.ts";
+import { type GatewayContext, sendJson } from "./context.ts";
+import { sendStreamed } from "./streams.ts";
+import type { Waiter } from "./waiter.ts";
+
+export function syncRoute(
+  app: FastifyInstance,
+  context: GatewayContext,
+  accept: ReturnType<typeof accepter>,
+  waiter: Waiter,
+): void {
+  const { store, settings } = context;
+
+  app.post("/v1/:model", async (request, reply) => {
+    const accepted = await accept(request, reply);
+    const { id } = accepted;
+    reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
+    reply.header("x-cost", "0");
+    // A client that goes away leaves the request alone: it was accepted, and can still be polled.
+    await waiter.finished(id, settings.syncTimeoutSeconds * 1000);
+    const done = await store.get(id);
+    if (done === undefined) throw new InferqError("unknown_request", { id });
+    if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
+    if (done.status !== "COMPLETED") {
+      throw new InferqError("sync_timeout", { id, seconds: settings.syncTimeoutSeconds });
+    }
+    reply.header("x-generation-time", ((done.inferenceMs ?? 0) / 1000).toFixed(3));
+    await sendOutput(reply, done, accepted, context);
+    return reply;
+  });
+}
+
+/** The file itself, the file as base64, or the text's JSON. */
+async function sendOutput(
+  reply: FastifyReply,
+  done: Request,
+  accepted: Accepted,
+  { blobs }: GatewayContext,
+): Promise<void> {
+  const { result } = done;
+  const file = result === null ? undefined : syncFile(result);
+  if (result === null || result.kind === "text" || file === undefined) {
+    const body = resultBody(done, accepted.base);
+    if (typeof body === "string") return void sendJson(reply, body);
+    return await sendStreamed(reply, blobs, body, "text");
+  }
+  if (accepted.base64) return await sendStreamed(reply, blobs, base64Body(result, file, done), "base64");
+  const bytes = await blobs.get(file.key);
+  if (bytes === undefined) throw new InferqError("unknown_file");
+  reply.header("content-type", file.contentType).header("content-length", file.size);
+  reply.header("x-content-type-options", "nosniff").header("cache-control", "no-store");
+  reply.send(bytes);
+}

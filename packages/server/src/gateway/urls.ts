@@ -1,0 +1,58 @@
+/**
+ * The origin under which the caller reached this server, for the absolute URLs in answers: clients
+ * GET them as they are (in-practice, "Submit").
+ */
+import { BlockList, isIP } from "node:net";
+import type { IncomingMessage } from "node:http";
+import { InferqError } from "../core/errors.ts";
+
+/** Answers an origin without a slash at its end. Throws `bad_host`. */
+export type BaseOf = (request: IncomingMessage) => string;
+
+/** A name or an IPv4 address, or an IPv6 address in brackets; and a port perhaps (RFC 9110 §7.2). */
+const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
+
+/** `publicUrl` wins over everything; `X-Forwarded-*` counts only when the peer is in `trustedProxies`. */
+export function baseOf(publicUrl: string | null, trustedProxies: readonly string[]): BaseOf {
+  if (publicUrl !== null) {
+    const fixed = publicUrl.replace(/\/+$/, "");
+    return () => fixed;
+  }
+  const trusted = trustedProxies.length === 0 ? undefined : blockList(trustedProxies);
+  return (request) => {
+    const { headers } = request;
+    if (trusted !== undefined && isTrusted(trusted, request.socket.remoteAddress)) {
+      const host = checked(nearest(headers["x-forwarded-host"]) ?? headers.host);
+      const secure = nearest(headers["x-forwarded-proto"])?.toLowerCase() === "https";
+      return `${secure ? "https" : "http"}://${host}`;
+    }
+    return `http://${checked(headers.host)}`;
+  };
+}
+
+function checked(host: string | undefined): string {
+  if (host === undefined || !HOST.test(host)) throw new InferqError("bad_host");
+  return host;
+}
+
+/** The first value: what the client sent to the outermost proxy. The proxies are trusted to have set it. */
+function nearest(value: string | string[] | undefined): string | undefined {
+  const first = (Array.isArray(value) ? value[0] : value)?.split(",", 1)[0]?.trim();
+  return first === "" ? undefined : first;
+}
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", prefix] = network.split("/");
+    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
+    const bits = prefix === undefined ? (family === "ipv6" ? 128 : 32) : Number(prefix);
+    list.addSubnet(address, bits, family);
+  }
+  return list;
+}
+
+function isTrusted(list: BlockList, address: string | undefined): boolean {
+  if (address === undefined) return false;
+  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+}

@@ -1,0 +1,142 @@
+/**
+ * From what a client sent to the canonical input: strings coerced, unknown fields left out, checked
+ * against the model's schema, defaults filled in. Pure; media stay as they came.
+ */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import { InferqError } from "../core/errors.ts";
+import { coerce, isSchema } from "./coerce.ts";
+import type { JsonSchema } from "./model.ts";
+
+/** Input that satisfies the schema, and the top-level fields that the model does not know. */
+export interface CheckedInput {
+  readonly input: Record<string, unknown>;
+  readonly unknown: readonly string[];
+}
+
+export type InputCheck = (fields: Readonly<Record<string, unknown>>) => CheckedInput;
+
+const MAX_SHOWN = 60;
+
+/** Makes the check of one model's input. Throws `InferqError` `invalid_input` with a sentence on the field at fault. */
+export function inputCheck(schema: JsonSchema): InputCheck {
+  const validate = compile(schema);
+  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
+  return (fields) => {
+    const known: Record<string, unknown> = {};
+    const unknown: string[] = [];
+    for (const name of Object.keys(fields)) {
+      if (Object.hasOwn(properties, name)) known[name] = fields[name];
+      else unknown.push(name);
+    }
+    const input = coerce(known, schema) as Record<string, unknown>;
+    if (!validate(input)) {
+      throw new InferqError("invalid_input", { detail: describe(validate.errors?.[0], input) });
+    }
+    return { input, unknown };
+  };
+}
+
+/** Compiles a model's schema. Throws, with ajv's sentence, when it is no valid JSON Schema. */
+function compile(schema: JsonSchema): ValidateFunction {
+  // Strict mode refuses annotations such as a form's hints; formats are notes, not checks, in 2020-12.
+  const ajv = new Ajv2020({ useDefaults: true, coerceTypes: false, strict: false, validateFormats: false });
+  return ajv.compile(schema);
+}
+
+/** One sentence: the field, what was expected, what came. */
+function describe(error: ErrorObject | undefined, input: unknown): string {
+  if (error === undefined) return "The input does not match the model's schema.";
+  const field = fieldName(error.instancePath);
+  if (error.keyword === "required") {
+    const missing = error.params["missingProperty"] as string;
+    return `${field === "" ? missing : `${field}.${missing}`} is required.`;
+  }
+  const came = shown(valueAt(input, error.instancePath));
+  return `${field === "" ? "The input" : field} must be ${expected(error)}, got ${came}.`;
+}
+
+function expected(error: ErrorObject): string {
+  const { keyword, params, message } = error;
+  switch (keyword) {
+    case "type":
+      return [params["type"]].flat().map(article).join(" or ");
+    case "enum":
+      return `one of ${(params["allowedValues"] as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`;
+    case "const":
+      return JSON.stringify(params["allowedValue"]);
+    case "minimum":
+      return `at least ${params["limit"]}`;
+    case "maximum":
+      return `at most ${params["limit"]}`;
+    case "exclusiveMinimum":
+      return `greater than ${params["limit"]}`;
+    case "exclusiveMaximum":
+      return `less than ${params["limit"]}`;
+    case "multipleOf":
+      return `a multiple of ${params["multipleOf"]}`;
+    case "minLength":
+      return params["limit"] === 1
+        ? "a string that is not empty"
+        : `a string of at least ${params["limit"]} characters`;
+    case "maxLength":
+      return `a string of at most ${params["limit"]} characters`;
+    case "minItems":
+      return `a list of at least ${params["limit"]}`;
+    case "maxItems":
+      return `a list of at most ${params["limit"]}`;
+    case "pattern":
+      return `a string that matches ${params["pattern"]}`;
+    case "additionalProperties":
+      return `an object without the field ${JSON.stringify(params["additionalProperty"])}`;
+    default:
+      return `valid: it ${message ?? `breaks "${keyword}"`}`;
+  }
+}
+
+const ARTICLES: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  integer: "a whole number",
+  boolean: "true or false",
+  object: "an object",
+  array: "a list",
+  null: "null",
+};
+
+function article(type: string): string {
+  return ARTICLES[type] ?? type;
+}
+
+/** "/points/0/x" → "points[0].x". */
+function fieldName(pointer: string): string {
+  let name = "";
+  for (const part of parts(pointer)) {
+    if (/^\d+$/.test(part)) name += `[${part}]`;
+    else name += name === "" ? part : `.${part}`;
+  }
+  return name;
+}
+
+function valueAt(input: unknown, pointer: string): unknown {
+  let value = input;
+  for (const part of parts(pointer)) {
+    value = (value as Record<string, unknown> | undefined)?.[part];
+  }
+  return value;
+}
+
+function parts(pointer: string): string[] {
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+/** The value as JSON, shortened: an input may hold a whole photo. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value !== "string") return String(value);
+  const start = value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value;
+  return start.isWellFormed() ? JSON.stringify(start) : JSON.stringify(start.toWellFormed());
+}

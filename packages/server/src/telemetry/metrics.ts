@@ -1,0 +1,111 @@
+/** What is counted and measured, in Prometheus' text format. docs/guide tells how to read it. */
+import { statfs } from "node:fs/promises";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Clock } from "../core/clock.ts";
+import type { RequestStore } from "../store/store.ts";
+
+export interface Metrics {
+  readonly contentType: string;
+  /** All figures as text. What the store knows is asked of it now. */
+  render(): Promise<string>;
+  accepted(model: string): void;
+  /** A request reached its outcome: `COMPLETED`, or a code of the error table. */
+  finished(model: string, outcome: string): void;
+  leasesLost(count: number): void;
+  startTimedOut(count: number): void;
+}
+
+export interface MetricsOptions {
+  readonly store: Pick<RequestStore, "stats">;
+  readonly clock: Clock;
+  /** A path on the disk that the data lies on. */
+  readonly dataDirectory: string;
+}
+
+/** Seconds. From a RAM disk's commit to one on a disk that is in trouble. */
+const COMMIT_BUCKETS = [0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4];
+
+export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const accepted = new Counter({
+    name: "inferq_requests_accepted_total",
+    help: "Requests accepted, by model.",
+    labelNames: ["model"],
+    registers,
+  });
+  const finished = new Counter({
+    name: "inferq_requests_finished_total",
+    help: "Requests that reached their outcome, by model and outcome: COMPLETED or an error code.",
+    labelNames: ["model", "outcome"],
+    registers,
+  });
+  const lost = new Counter({ name: "inferq_leases_lost_total", help: "Leases that ran out.", registers });
+  const timedOut = new Counter({
+    name: "inferq_start_timeouts_total",
+    help: "Requests that no worker took before they were to start.",
+    registers,
+  });
+  const depth = new Gauge({
+    name: "inferq_queue_depth",
+    help: "Requests that wait, by model.",
+    labelNames: ["model"],
+    registers,
+  });
+  const inFlight = new Gauge({
+    name: "inferq_in_flight",
+    help: "Requests that a worker holds, by model.",
+    labelNames: ["model"],
+    registers,
+  });
+  const oldest = new Gauge({
+    name: "inferq_oldest_wait_seconds",
+    help: "How long the request that waits longest has waited, by model.",
+    labelNames: ["model"],
+    registers,
+  });
+  const commits = new Histogram({
+    name: "inferq_store_commit_seconds",
+    help: "Time of a commit of the store, fsync included.",
+    buckets: COMMIT_BUCKETS,
+    registers,
+  });
+  const storeBytes = new Gauge({
+    name: "inferq_store_bytes",
+    help: "Bytes of the database and its write-ahead log.",
+    registers,
+  });
+  const diskFree = new Gauge({
+    name: "inferq_disk_free_bytes",
+    help: "Bytes free to this server on the disk of the data directory.",
+    registers,
+  });
+
+  const askStore = (): void => {
+    const stats = store.stats();
+    for (const gauge of [depth, inFlight, oldest]) gauge.reset();
+    for (const [model, { queued, processing, oldestCreatedAt }] of stats.models) {
+      depth.set({ model }, queued);
+      inFlight.set({ model }, processing);
+      oldest.set({ model }, oldestCreatedAt === null ? 0 : Math.max(0, clock.now() - oldestCreatedAt) / 1000);
+    }
+    for (const ms of stats.commitMs) commits.observe(ms / 1000);
+    storeBytes.set(stats.bytes);
+  };
+
+  return {
+    contentType: registry.contentType,
+    async render() {
+      askStore();
+      const { bavail, bsize } = await statfs(dataDirectory);
+      diskFree.set(bavail * bsize);
+      return await registry.metrics();
+    },
+    accepted: (model) => accepted.inc({ model }),
+    finished: (model, outcome) => finished.inc({ model, outcome }),
+    leasesLost: (count) => lost.inc(count),
+    startTimedOut: (count) => timedOut.inc(count),
+  };
+}
