@@ -26,7 +26,7 @@ export class Connection {
 
   private constructor(port: number) {
     const callback = (bytes: number): boolean => {
-      this.#take(readBuffer.latin1Slice(0, bytes));
+      this.#take(readBuffer.toString("latin1", 0, bytes));
       return true;
     };
     this.#socket = net.connect({ host: "127.0.0.1", port, noDelay: true, onread: { buffer: readBuffer, callback } });

@@ -27,7 +27,7 @@ export function table(figures: readonly Figure[]): string {
     figure.what,
     target(figure),
     `${number(figure.got)}${figure.unit === "" ? "" : ` ${figure.unit}`}`,
-    { true: "yes", false: "NO", undefined: "" }[`${met(figure)}`]!,
+    { true: "yes", false: "NO", undefined: "" }[`${met(figure)}`],
     figure.detail,
   ]);
   const all = [["what", "target", "got", "met", "how"], ...rows];

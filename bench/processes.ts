@@ -110,7 +110,7 @@ export class Server implements AsyncDisposable {
   ): Promise<Server> {
     const ports = [await freePort(), await freePort()] as const;
     const configPath = join(dataDir, "inferq.config.mjs");
-    const settings = { logLevel: "warn", ...config, port: ports[0], metricsPort: ports[1] } satisfies Config;
+    const settings = { ...config, port: ports[0], metricsPort: ports[1] } satisfies Config;
     writeFileSync(configPath, `export default ${JSON.stringify(settings)};\n`);
     const logPath = join(dataDir, "server.log");
     const log = openSync(logPath, "w");

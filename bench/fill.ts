@@ -1,0 +1,45 @@
+/** Fills a data directory with waiting requests: `node bench/fill.ts <directory> <count> <input as JSON>`. Prints the first id. */
+import { systemClock } from "../packages/server/src/core/clock.ts";
+import { idMaker } from "../packages/server/src/core/ids.ts";
+import { sqliteStore } from "../packages/server/src/store/sqlite/sqlite-store.ts";
+
+/** How many submits go into the store at once. */
+const BATCH = 5_000;
+const LIFETIME_MS = 3_600_000;
+
+const [directory, countText, json] = process.argv.slice(2);
+const count = Number(countText);
+if (directory === undefined || json === undefined || !Number.isInteger(count)) {
+  throw new Error("Expected a directory, a number of requests and an input as JSON.");
+}
+
+const clock = systemClock();
+const newId = idMaker(clock);
+await using store = await sqliteStore({ directory, clock });
+let first = "";
+for (let done = 0; done < count; done += BATCH) {
+  const batch = Array.from({ length: Math.min(BATCH, count - done) }, () => submission());
+  if (first === "") first = batch[0]!.id;
+  await Promise.all(batch.map((one) => store.enqueue(one)));
+}
+console.log(first);
+
+function submission() {
+  const now = clock.now();
+  return {
+    id: newId(),
+    model: "mock-inference",
+    owner: "bench", // the key of processes.ts; its requests are its own
+    input: { json: json! },
+    hasFiles: false,
+    priority: 0,
+    createdAt: now,
+    notBefore: now,
+    startDeadline: null,
+    expiresAt: now + LIFETIME_MS,
+    idempotencyKey: null,
+    idempotencyDigest: null,
+    webhook: null,
+    publicBase: "http://127.0.0.1",
+  };
+}

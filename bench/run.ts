@@ -1,0 +1,60 @@
+/**
+ * The bench: `npm run bench -- [--quick] [--only a,b] [--seconds n] [--soak] [--json file]`.
+ * Starts real servers, the floor and the load generators as processes of their own, measures, and
+ * prints a table.
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type Figure, met, table, writeJson } from "./figures.ts";
+import { type Bench, completed, idle, latency, polledAndSubmitted, settled } from "./measure.ts";
+import { million } from "./million.ts";
+import { Ground, RESULTS } from "./processes.ts";
+import { soak } from "./soak.ts";
+
+const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
+  http: polledAndSubmitted,
+  completions: completed,
+  settled,
+  latency,
+  idle,
+  million,
+  soak,
+};
+
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    seconds: { type: "string" },
+    soak: { type: "boolean", default: false },
+    json: { type: "string" },
+  },
+});
+
+const names = flags.only?.split(",") ?? Object.keys(MEASUREMENTS).filter((name) => name !== "soak" || flags.soak);
+const unknown = names.filter((name) => !(name in MEASUREMENTS));
+if (unknown.length > 0) {
+  throw new Error(
+    `--only takes ${Object.keys(MEASUREMENTS).join(", ")}, separated by commas; got ${unknown.join(", ")}.`,
+  );
+}
+const seconds = flags.seconds === undefined ? (flags.quick ? 1 : 4) : Number(flags.seconds);
+if (!(seconds > 0)) throw new Error(`--seconds takes a positive number, got ${flags.seconds}.`);
+
+const figures: Figure[] = [];
+await using ground = new Ground();
+for (const name of names) {
+  process.stderr.write(`${name} …\n`);
+  const bench: Bench = { ground, seconds, rounds: flags.quick ? 1 : 3, quick: flags.quick };
+  for (const figure of await MEASUREMENTS[name]!(bench)) {
+    figures.push(figure);
+    process.stderr.write(`  ${figure.what}: ${figure.got.toFixed(2)} ${figure.unit} (${figure.detail})\n`);
+  }
+}
+console.log(table(figures));
+const file = flags.json ?? join(RESULTS, `${new Date().toISOString().replaceAll(":", "-")}.json`);
+writeJson(file, figures, { names, seconds, quick: flags.quick });
+console.log(`\nWritten to ${file}`);
+if (flags.quick) console.log("A quick run: its windows are too short for figures to quote.");
+const missed = figures.filter((figure) => met(figure) === false).length;
+console.log(`${figures.filter(met).length} targets met, ${missed} missed`);
