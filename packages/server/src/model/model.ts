@@ -56,11 +56,11 @@ export interface RunContext<Session> {
   /** Aborts when the run is cancelled, timed out or its lease is lost. */
   readonly signal: AbortSignal;
   /** Tells how far the run is, 0 to 1. */
-  progress(fraction: number): void;
+  readonly progress: (fraction: number) => void;
   /** A log line of this request; what is printed to stdout and stderr becomes one too, unattributed. */
-  log(message: string): void;
+  readonly log: (message: string) => void;
   /** A new file to write in this attempt's directory; `name`'s extension tells its type. */
-  file(name: string): OutputFile;
+  readonly file: (name: string) => OutputFile;
 }
 
 export interface ModelDefinition<Session = unknown> {

@@ -1,0 +1,66 @@
+/** One call of a model's `run`, as the child process and the inline runner make it. Never rejects. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ModelDefinition, OutputFile } from "../model/model.ts";
+import { MAX_LOG_LINE } from "./protocol.ts";
+import type { Run, RunHooks, RunOutcome } from "./runner.ts";
+
+/** How a call of `run` ended by itself. */
+export type Executed = Extract<RunOutcome, { type: "completed" | "error" }>;
+
+export async function execute(
+  definition: ModelDefinition,
+  session: unknown,
+  run: Pick<Run, "input" | "directory">,
+  hooks: RunHooks,
+): Promise<Executed> {
+  const startedAt = performance.now();
+  try {
+    const output = await definition.run(run.input, {
+      session,
+      signal: hooks.signal,
+      progress(fraction) {
+        if (Number.isFinite(fraction)) hooks.onProgress?.(Math.min(1, Math.max(0, fraction)));
+      },
+      log(message) {
+        hooks.onLog?.(`${message}`.slice(0, MAX_LOG_LINE));
+      },
+      file: fileMaker(run.directory),
+    });
+    return { type: "completed", output, inferenceMs: performance.now() - startedAt };
+  } catch (error) {
+    return modelError(error, performance.now() - startedAt);
+  }
+}
+
+/** The outcome of a run that threw. Told by name: a model may carry its own copy of the classes. */
+function modelError(error: unknown, inferenceMs: number): Executed {
+  const { name, afterMs } =
+    error instanceof Error ? (error as Error & { afterMs?: unknown }) : { name: "", afterMs: 0 };
+  const message = messageOf(error);
+  if (name === "InvalidInput") return { type: "error", kind: "invalid_input", message, inferenceMs };
+  if (name !== "Retryable") return { type: "error", kind: "error", message, inferenceMs };
+  const named = typeof afterMs === "number" && afterMs >= 0 && Number.isFinite(afterMs);
+  return { type: "error", kind: "retryable", message, inferenceMs, ...(named && { retryAfterMs: afterMs }) };
+}
+
+/** What `error` says, in one sentence for people; bounded, for it ends up in the request's row. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  return text.slice(0, 2_000);
+}
+
+/** Names of files are checked because models build them from input: nothing may be written outside the attempt's directory. */
+function fileMaker(directory: string): (name: string) => OutputFile {
+  let made = false;
+  return (name) => {
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(name)) {
+      throw new Error(
+        `file("${name}"): a file name has 1 to 100 letters, digits, ".", "_" or "-", no "/", and does not begin with "."`,
+      );
+    }
+    if (!made) mkdirSync(directory, { recursive: true });
+    made = true;
+    return { path: join(directory, name) };
+  };
+}
