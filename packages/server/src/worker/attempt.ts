@@ -1,0 +1,153 @@
+/** One attempt, from lease to settlement: input, run, artifacts. Writes nothing to the store. */
+import { text } from "node:stream/consumers";
+import type { BlobStore } from "../blob/blob-store.ts";
+import { InferqError, sentence, type ErrorCode } from "../core/errors.ts";
+import type { StoredInput } from "../core/request.ts";
+import type { JsonSchema, ModelDefinition } from "../model/model.ts";
+import type { Runner, RunOutcome } from "../runner/runner.ts";
+import type { Lease, Settlement } from "../store/store.ts";
+import { storeOutput } from "./result.ts";
+
+/** One model as a worker serves it. */
+export interface WorkerModel {
+  /** The name that requests carry. */
+  readonly name: string;
+  readonly definition: ModelDefinition;
+  readonly runner: Runner;
+  /** Execution limit, ms. */
+  readonly timeoutMs: number;
+}
+
+/** Makes a stored input ready for a run: its media become local files, in `directory` where they are fetched. */
+export type Materialize = (
+  input: Readonly<Record<string, unknown>>,
+  schema: JsonSchema,
+  context: { readonly directory: string; readonly signal: AbortSignal },
+) => Promise<Record<string, unknown>>;
+
+/** Why a worker ends an attempt before its time: it is stopping, or the lease is no longer its own. */
+export type AbortReason = "stop" | "lost";
+
+export interface AttemptContext {
+  readonly blobs: BlobStore;
+  readonly materialize: Materialize;
+  /** Working directory of this attempt. */
+  readonly directory: string;
+  /** Aborted with an `AbortReason`. */
+  readonly signal: AbortSignal;
+  /** Called once, when the attempt takes its place in the runner or will take none. */
+  readonly onPlaced: () => void;
+  readonly onLog: (message: string) => void;
+}
+
+/** `settlement` null: the lease is lost, nothing to write. `fault`: an error of the host's, not of the request's. */
+export interface AttemptEnd {
+  readonly settlement: Settlement | null;
+  readonly fault?: unknown;
+}
+
+export async function attempt(lease: Lease, model: WorkerModel, context: AttemptContext): Promise<AttemptEnd> {
+  const { signal, directory, blobs } = context;
+  let inferenceMs = 0;
+  try {
+    const stored = await readInput(lease.input, blobs);
+    const { definition, runner } = model;
+    const input = await context.materialize(stored, definition.input, { directory, signal });
+    context.onPlaced();
+    if (runner.free === 0) return { settlement: { type: "release" } }; // its process ended meanwhile
+    const run = { id: lease.id, attempt: lease.attempt, input, directory, timeoutMs: model.timeoutMs };
+    const outcome = await runner.run(run, { signal, onLog: context.onLog });
+    inferenceMs = outcome.inferenceMs;
+    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, model, signal) };
+    const kind = definition.outputOf?.(stored) ?? definition.output;
+    const result = await storeOutput(outcome.output, {
+      id: lease.id,
+      attempt: lease.attempt,
+      kind,
+      input: stored,
+      directory,
+      blobs,
+    });
+    return { settlement: { type: "complete", result, inferenceMs, hasFiles: namesFiles(result) } };
+  } catch (error) {
+    if (signal.aborted) return { settlement: abandoned(signal) };
+    if (error instanceof InferqError && error.code !== "store_unavailable") {
+      return { settlement: failed("error", error.code, error.message, inferenceMs) };
+    }
+    // The request is not to blame for a full disk: it goes back unspent, and the worker waits. What
+    // else goes wrong here may be this request's doing and must not go round for ever.
+    if (isHostFault(error)) return { settlement: { type: "release" }, fault: error };
+    return { settlement: failed("retryable", "internal", sentence("internal"), inferenceMs), fault: error };
+  } finally {
+    context.onPlaced();
+  }
+}
+
+async function readInput(stored: StoredInput, blobs: BlobStore): Promise<Record<string, unknown>> {
+  if ("json" in stored) return JSON.parse(stored.json) as Record<string, unknown>;
+  const blob = await blobs.get(stored.key);
+  if (blob === undefined) throw new Error(`The input's file ${stored.key} is missing`);
+  return JSON.parse(await text(blob)) as Record<string, unknown>;
+}
+
+function settlementOf(
+  outcome: Exclude<RunOutcome, { type: "completed" }>,
+  model: WorkerModel,
+  signal: AbortSignal,
+): Settlement | null {
+  const { inferenceMs } = outcome;
+  switch (outcome.type) {
+    case "error":
+      if (outcome.kind !== "retryable") {
+        const code = outcome.kind === "invalid_input" ? "invalid_input" : "model_error";
+        return failed("error", code, sentence(code, { detail: outcome.message }), inferenceMs);
+      }
+      return {
+        ...failed("retryable", "retries_exhausted", outcome.message, inferenceMs),
+        ...(outcome.retryAfterMs !== undefined && { retryAfterMs: outcome.retryAfterMs }),
+      };
+    case "crashed":
+      return failed("crash", "runner_crashed", sentence("runner_crashed", { detail: outcome.message }), inferenceMs);
+    case "timed_out":
+      return failed("error", "run_timeout", sentence("run_timeout", { seconds: model.timeoutMs / 1_000 }), inferenceMs);
+    case "aborted":
+      return abandoned(signal);
+  }
+}
+
+/** A lost lease leaves nothing to settle; whatever else aborts a run gives the request back, its attempt unspent. */
+function abandoned(signal: AbortSignal): Settlement | null {
+  return signal.reason === ("lost" satisfies AbortReason) ? null : { type: "release" };
+}
+
+function failed(
+  kind: "error" | "retryable" | "crash",
+  code: ErrorCode,
+  message: string,
+  inferenceMs: number,
+): Extract<Settlement, { type: "fail" }> {
+  return { type: "fail", kind, failure: { code, message }, inferenceMs };
+}
+
+function namesFiles(result: Extract<Settlement, { type: "complete" }>["result"]): boolean {
+  return result.kind !== "text" || typeof result.text !== "string";
+}
+
+/** Errors that say that this machine cannot work now: full or broken disk, no more file descriptors or memory. */
+const HOST_FAULTS: ReadonlySet<unknown> = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EIO",
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "EMFILE",
+  "ENFILE",
+  "ENOMEM",
+]);
+
+function isHostFault(error: unknown): boolean {
+  return (
+    error instanceof InferqError || (error instanceof Error && HOST_FAULTS.has((error as { code?: unknown }).code))
+  );
+}

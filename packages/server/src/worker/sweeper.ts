@@ -1,0 +1,139 @@
+/**
+ * Keeps the store and the blob store tidy: every second what expired or was lost, every few minutes
+ * the files that a kill left without a row. Everything here may be done twice, by two processes, or be cut short anywhere.
+ */
+import { setImmediate as turn } from "node:timers/promises";
+import type { BlobStore } from "../blob/blob-store.ts";
+import type { Clock } from "../core/clock.ts";
+import { idTime, isId } from "../core/ids.ts";
+import type { RequestStatus, RequestStore } from "../store/store.ts";
+import type { Log } from "./log.ts";
+
+export interface SweeperOptions {
+  readonly store: RequestStore;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long an uploaded asset lives, ms. */
+  readonly uploadTtlMs: number;
+}
+
+const SWEEP_EVERY_MS = 1_000;
+const SCAN_EVERY_MS = 5 * 60_000;
+/** Requests looked at between two turns of the event loop. */
+const SLICE = 500;
+/** A request's files are written before its row: a prefix without a row is nobody's only when it is older than any submit takes, ms. */
+const NOBODYS_AFTER_MS = 10 * 60_000;
+/** Uploads lie under this before their id. */
+const UPLOAD = "u-";
+
+export class Sweeper implements AsyncDisposable {
+  readonly #options: SweeperOptions;
+  #timers: NodeJS.Timeout[] = [];
+  #sweeping: Promise<void> | undefined;
+  #scanning: Promise<void> | undefined;
+  #stopping = false;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** Begins with one of each. Idempotent. */
+  start(): void {
+    if (this.#timers.length > 0 || this.#stopping) return;
+    this.#timers = [
+      setInterval(() => void this.sweep(), SWEEP_EVERY_MS),
+      setInterval(() => void this.scan(), SCAN_EVERY_MS),
+    ];
+    void this.sweep();
+    void this.scan();
+  }
+
+  /** Resolves when nothing of it is under way. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    await Promise.all([this.#sweeping, this.#scanning]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Returns lost leases to the queue and removes what expired, in slices. Joins a sweep under way; never rejects. */
+  sweep(): Promise<void> {
+    return (this.#sweeping ??= this.#logged("Sweep", () => this.#sweep()).finally(() => (this.#sweeping = undefined)));
+  }
+
+  /** Deletes the files that no row names. Joins a scan under way; never rejects. */
+  scan(): Promise<void> {
+    return (this.#scanning ??= this.#logged("Scan", () => this.#scan()).finally(() => (this.#scanning = undefined)));
+  }
+
+  async #logged(what: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, `${what} cut short; the next goes on`);
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, log } = this.#options;
+    for (;;) {
+      const { lost, startTimedOut, expired } = await store.sweep(SLICE);
+      if (lost + startTimedOut > 0) log.info({ lost, startTimedOut }, "Swept requests that nobody ran");
+      await Promise.all(expired.map((request) => this.#expire(request)));
+      if (expired.length < SLICE || this.#stopping) return;
+      await turn();
+    }
+  }
+
+  /** Files first: a kill between the two leaves a row that names the rest of the work. */
+  async #expire({ id, hasFiles }: { readonly id: string; readonly hasFiles: boolean }): Promise<void> {
+    const { store, blobs } = this.#options;
+    if (hasFiles) await blobs.deletePrefix(`${id}/`);
+    await store.finish(id, { type: "expire" });
+  }
+
+  async #scan(): Promise<void> {
+    const { store, blobs, clock } = this.#options;
+    let seen = 0;
+    for await (const name of blobs.list("")) {
+      if (this.#stopping) return;
+      if (++seen % SLICE === 0) await turn();
+      if (name.startsWith(UPLOAD)) {
+        const id = name.slice(UPLOAD.length);
+        if (isId(id) && idTime(id) + this.#options.uploadTtlMs <= clock.now()) await blobs.deletePrefix(`${name}/`);
+        continue;
+      }
+      if (!isId(name)) continue;
+      const status = await store.status(name);
+      if (status !== undefined) await this.#tidy(status);
+      else if (idTime(name) + NOBODYS_AFTER_MS <= clock.now()) await blobs.deletePrefix(`${name}/`);
+    }
+  }
+
+  /** Deletes the attempts of a request that its row does not name. */
+  async #tidy(status: RequestStatus): Promise<void> {
+    const { blobs } = this.#options;
+    for await (const name of blobs.list(`${status.id}/`)) {
+      const attempt = Number(name);
+      if (attempt > 0 && !isNamed(attempt, status)) await blobs.deletePrefix(`${status.id}/${name}/`);
+    }
+  }
+}
+
+/** Attempts begun after `status` was read are not judged by it. */
+function isNamed(attempt: number, { status, leases }: RequestStatus): boolean {
+  switch (status) {
+    case "COMPLETED":
+      return attempt === leases;
+    case "FAILED":
+      return false;
+    case "PROCESSING":
+      return attempt >= leases;
+    case "QUEUED":
+      return attempt > leases;
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The loop that leases requests and hands them to runners.
+ *
+ * It asks for as many requests as its runners could start now, when something says that the answer
+ * may have changed: a request was queued, a runner has room, or the poll's turn has come. The first two
+ * are hints; the poll alone is enough. Only one ask is under way at a time, and what is heard during it leads to another.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { BlobStore } from "../blob/blob-store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/store.ts";
+import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { Log } from "./log.ts";
+
+export interface WorkerOptions {
+  /** Who leases, for people who look. */
+  readonly name: string;
+  readonly store: RequestStore;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly models: readonly WorkerModel[];
+  readonly materialize: Materialize;
+  /** Directory of the attempts' working directories: this worker's own, emptied at start. On the blob store's file system, so that artifacts are moved and not copied. */
+  readonly workDirectory: string;
+  /** How long a lease holds without a heartbeat, ms. */
+  readonly leaseMs: number;
+  /** How long a graceful stop waits for what runs, ms. */
+  readonly stopGraceMs: number;
+  /** Longest time between two asks for requests, ms. Default 1,000. */
+  readonly pollMs?: number;
+  /** Leases are durable before their runs begin: after an unclean start. */
+  readonly durableLeases: boolean;
+}
+
+/** After a fault of the host no request is leased for this long, ms; doubles up to the second. */
+const PAUSE_MS = [1_000, 30_000] as const;
+
+/** Longest wait for runs that have been told to stop, ms: a runner that ends processes needs far less, an inline run may never end. */
+const ABORT_LIMIT_MS = 15_000;
+
+export class Worker implements AsyncDisposable {
+  readonly #options: WorkerOptions;
+  readonly #models: ReadonlyMap<string, WorkerModel>;
+  readonly #keeper: LeaseKeeper;
+  /** Attempts in hand, with what ends them early. */
+  readonly #active = new Map<Promise<void>, AbortController>();
+  /** Leased, and not yet in the runner: model → how many. */
+  readonly #placing = new Map<string, number>();
+  #started: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #poll: NodeJS.Timeout | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #asking: Promise<void> | undefined;
+  #askAgain = false;
+  #pauseMs = 0;
+  #pausedUntil = 0;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#models = new Map(options.models.map((model) => [model.name, model]));
+    this.#keeper = new LeaseKeeper(options);
+  }
+
+  /** Empties the working directory, starts the runners and begins to lease. Idempotent. */
+  start(): Promise<void> {
+    return (this.#started ??= this.#start());
+  }
+
+  /** Leases no more, lets what runs finish within the grace, gives the rest back unspent, and stops the runners. Idempotent. */
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#stop());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { workDirectory, store, models, pollMs = 1_000 } = this.#options;
+    await mkdir(workDirectory, { recursive: true });
+    for (const name of await readdir(workDirectory))
+      await rm(join(workDirectory, name), { recursive: true, force: true });
+    if (this.#stopped !== undefined) return;
+    this.#keeper.start();
+    this.#unsubscribe = store.onWake?.((wake) => {
+      if (wake.type === "queued" && this.#models.has(wake.model)) this.#ask();
+    });
+    this.#poll = setInterval(() => this.#ask(), pollMs);
+    for (const { runner } of models) {
+      runner.onChange(() => this.#ask());
+      runner.start();
+    }
+    this.#ask();
+  }
+
+  async #stop(): Promise<void> {
+    await this.#started;
+    this.#unsubscribe?.();
+    clearInterval(this.#poll);
+    await this.#asking;
+    await this.#allEnded(this.#options.stopGraceMs);
+    for (const controller of this.#active.values()) controller.abort("stop" satisfies AbortReason);
+    await this.#allEnded(ABORT_LIMIT_MS);
+    if (this.#active.size > 0) {
+      this.#options.log.warn({ runs: this.#active.size }, "Runs did not stop; their leases will run out");
+    }
+    this.#keeper.stop();
+    await Promise.all(this.#options.models.map(({ runner }) => runner.stop()));
+  }
+
+  async #allEnded(limitMs: number): Promise<void> {
+    const limit = new AbortController();
+    const ended = Promise.all(this.#active.keys()).then(() => limit.abort());
+    await Promise.race([ended, wait(limitMs, undefined, { signal: limit.signal }).catch(() => {})]);
+  }
+
+  /** Asks the store for requests soon; several calls in one turn of the event loop are one. */
+  #ask(): void {
+    this.#askAgain = true;
+    if (this.#asking !== undefined || this.#stopped !== undefined) return;
+    this.#asking = new Promise<void>((resolve) => setImmediate(resolve))
+      .then(() => this.#leaseAll())
+      .finally(() => (this.#asking = undefined));
+  }
+
+  async #leaseAll(): Promise<void> {
+    const { store, name, leaseMs, durableLeases, log } = this.#options;
+    while (this.#askAgain && this.#stopped === undefined) {
+      this.#askAgain = false;
+      const capacity = this.#capacity();
+      if (capacity.size === 0) return;
+      try {
+        const leases = await store.lease({ worker: name, capacity, leaseMs, durable: durableLeases });
+        for (const lease of leases) this.#begin(lease);
+      } catch (error) {
+        log.warn({ err: error }, "Leasing failed; tried again with the next poll");
+        return;
+      }
+    }
+  }
+
+  #capacity(): Map<string, number> {
+    const capacity = new Map<string, number>();
+    if (this.#options.clock.now() < this.#pausedUntil) return capacity;
+    for (const { name, runner } of this.#models.values()) {
+      const room = runner.free - (this.#placing.get(name) ?? 0);
+      if (room > 0) capacity.set(name, room);
+    }
+    return capacity;
+  }
+
+  #begin(lease: Lease): void {
+    const controller = new AbortController();
+    this.#keeper.hold(lease, () => controller.abort("lost" satisfies AbortReason));
+    const attempt = this.#attempt(lease, controller.signal)
+      .catch((error: unknown) => this.#options.log.error({ ...about(lease), err: error }, "Cleaning up failed"))
+      .finally(() => {
+        this.#keeper.drop(lease.token);
+        this.#active.delete(attempt);
+      });
+    this.#active.set(attempt, controller);
+  }
+
+  async #attempt(lease: Lease, signal: AbortSignal): Promise<void> {
+    const directory = join(this.#options.workDirectory, lease.id, String(lease.attempt));
+    try {
+      const end = await this.#run(lease, directory, signal);
+      if (end.fault !== undefined) this.#pause(lease, end);
+      const answer = end.settlement && (await this.#settle(lease, end.settlement, signal));
+      await this.#cleanBlobs(lease, end, answer);
+    } finally {
+      if (existsSync(directory)) await this.#removeDirectory(lease, directory);
+    }
+  }
+
+  async #run(lease: Lease, directory: string, signal: AbortSignal): Promise<AttemptEnd> {
+    const { blobs, materialize, log } = this.#options;
+    const model = this.#models.get(lease.model)!;
+    this.#placing.set(model.name, (this.#placing.get(model.name) ?? 0) + 1);
+    let placed = false;
+    return await attempt(lease, model, {
+      blobs,
+      materialize,
+      directory,
+      signal,
+      onPlaced: () => {
+        if (placed) return;
+        placed = true;
+        this.#placing.set(model.name, this.#placing.get(model.name)! - 1);
+      },
+      onLog: (line) => log.debug({ ...about(lease), line }, "Model says"),
+    });
+  }
+
+  /** Tries while the lease holds: the run is done and its result must not be lost to a store that stumbles. Undefined: the lease ran out first. */
+  async #settle(lease: Lease, settlement: Settlement, signal: AbortSignal): Promise<SettleAnswer | undefined> {
+    const { store, log } = this.#options;
+    for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+      try {
+        const answer = await store.settle(lease.id, lease.token, settlement);
+        this.#keeper.drop(lease.token);
+        this.#report(lease, settlement, answer);
+        if (answer.ok && settlement.type === "complete") this.#pauseMs = 0;
+        return answer;
+      } catch (error) {
+        log.warn({ ...about(lease), err: error }, "Settling failed; tried again while the lease holds");
+        await wait(waitMs, undefined, { signal }).catch(() => {});
+        if (!this.#keeper.holds(lease.token)) return undefined;
+      }
+    }
+  }
+
+  /** Leaves of an attempt's files those that the request's row names. Where no answer came the scan decides, for only it sees the row. */
+  async #cleanBlobs(lease: Lease, end: AttemptEnd, answer: SettleAnswer | null | undefined): Promise<void> {
+    const { blobs } = this.#options;
+    const { settlement } = end;
+    if (settlement?.type === "complete" && answer?.ok) {
+      if (lease.attempt === 1) return;
+      for await (const name of blobs.list(`${lease.id}/`)) {
+        if (name !== "0" && name !== String(lease.attempt)) await blobs.deletePrefix(`${lease.id}/${name}/`);
+      }
+    } else if (
+      settlement?.type === "complete" ? answer !== undefined : end.fault !== undefined || settlement === null
+    ) {
+      await blobs.deletePrefix(`${lease.id}/${lease.attempt}/`);
+    }
+  }
+
+  async #removeDirectory(lease: Lease, directory: string): Promise<void> {
+    await rm(directory, { recursive: true, force: true });
+    // Another attempt of the same request may have its directory there.
+    await rmdir(join(this.#options.workDirectory, lease.id)).catch(() => {});
+  }
+
+  /** The host cannot work: leases nothing for a while. */
+  #pause(lease: Lease, { settlement, fault }: AttemptEnd): void {
+    this.#options.log.error({ ...about(lease), err: fault }, "An attempt failed for a reason of this host's");
+    if (settlement?.type !== "release") return;
+    const [first, longest] = PAUSE_MS;
+    this.#pauseMs = Math.min(longest, Math.max(first, this.#pauseMs * 2));
+    this.#pausedUntil = this.#options.clock.now() + this.#pauseMs;
+  }
+
+  #report(lease: Lease, settlement: Settlement, answer: SettleAnswer): void {
+    const fields = {
+      ...about(lease),
+      outcome: settlement.type,
+      ...(settlement.type !== "release" && { inferenceMs: Math.round(settlement.inferenceMs) }),
+      ...(settlement.type === "fail" && { code: settlement.failure.code }),
+      ...(answer.ok ? { status: answer.status } : { refusal: answer.refusal }),
+    };
+    this.#options.log.info(fields, answer.ok ? "Request settled" : "Settlement refused: the lease is another's");
+  }
+}
+
+function about(lease: Lease): object {
+  return { request: lease.id, model: lease.model, owner: lease.owner, attempt: lease.attempt };
+}
