@@ -45,9 +45,9 @@ export async function materialize(
 
 async function download(url: string, field: string, accept: string, context: MaterializeContext): Promise<MediaFile> {
   const name = join(context.directory, `input-${randomToken()}`);
+  await mkdir(context.directory, { recursive: true });
   try {
-    const { body } = await context.fetcher(url, { limitBytes: context.limitBytes, signal: context.signal });
-    await mkdir(context.directory, { recursive: true });
+    const body = await context.fetcher(url, { limitBytes: context.limitBytes, signal: context.signal });
     await pipeline(body, createWriteStream(name, { flags: "wx" }));
   } catch (error) {
     throw error instanceof FetchFailure ? inWords(error, field, context) : error;

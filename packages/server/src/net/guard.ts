@@ -27,17 +27,12 @@ export interface FetchLimits {
   readonly signal: AbortSignal;
 }
 
-/** What was fetched. Read `body` to its end or destroy it; it fails with `FetchFailure` when a limit is met on the way. */
-export interface Fetched {
-  readonly contentType: string | undefined;
-  readonly body: Readable;
-}
-
 /**
  * Fetches a URL that a stranger named. Only http and https, only public addresses unless allowed,
- * each redirect (five at most) judged anew. Rejects with `FetchFailure`, or the signal's reason.
+ * each redirect (five at most) judged anew. Answers the body, to be read to its end or destroyed.
+ * The promise, and the body on its way, fail with `FetchFailure` or the signal's reason.
  */
-export type GuardedFetch = (url: string, limits: FetchLimits) => Promise<Fetched>;
+export type GuardedFetch = (url: string, limits: FetchLimits) => Promise<Readable>;
 
 /** `blocked`: the guard refuses the address. `unreachable`: it could not be read. `too_large`: more bytes than the limit. */
 export type FetchFailureKind = "blocked" | "unreachable" | "too_large";
@@ -101,11 +96,10 @@ export function guardedFetch(settings: GuardSettings): GuardedFetch {
         answer.body.on("error", ignore).destroy();
         throw fault;
       }
-      const contentType = answer.headers["content-type"];
-      return {
-        contentType: typeof contentType === "string" ? contentType : undefined,
-        body: Readable.from(limited(answer.body, url.host, limits.limitBytes, explain), { objectMode: false }),
-      };
+      const body = Readable.from(limited(answer.body, url.host, limits.limitBytes, explain), { objectMode: false });
+      // A generator that was never read does not end its source: whoever drops the body unread closes the connection too.
+      body.once("close", () => answer.body.on("error", ignore).destroy());
+      return body;
     }
   };
 }
