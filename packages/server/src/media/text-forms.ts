@@ -14,11 +14,14 @@ export function decodeDataUri(uri: string, limitBytes: number): Decoded {
   return plain instanceof Uint8Array ? decodeBase64(Buffer.from(plain).toString("latin1"), limitBytes) : plain;
 }
 
-/** Decodes base64 in its usual and its URL-safe alphabet, padded or not, with white space anywhere, and nothing else. */
+/**
+ * Decodes base64 in its usual and its URL-safe alphabet, padded or not, in one line or many, and
+ * nothing else. Spaces are refused: they are what a form makes of a plus sign, or a sentence.
+ */
 export function decodeBase64(text: string, limitBytes: number): Decoded {
   const bytes = decodeUnspaced(text, limitBytes);
-  if (bytes instanceof Uint8Array || !/\s/.test(text)) return bytes;
-  return decodeUnspaced(text.replace(/\s+/g, ""), limitBytes);
+  if (bytes instanceof Uint8Array || !/[\r\n\t]/.test(text)) return bytes;
+  return decodeUnspaced(text.replace(/[\r\n\t]+/g, ""), limitBytes);
 }
 
 function decodeUnspaced(text: string, limitBytes: number): Decoded {
