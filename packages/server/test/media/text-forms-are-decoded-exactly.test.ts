@@ -12,7 +12,7 @@ it("any bytes in any spelling of base64 come back as they were", () => {
     fc.property(bytes, spelling, fc.nat(400), space, (data, alphabet, at, gap) => {
       const text = Buffer.from(data).toString(alphabet);
       const spaced = text.slice(0, at) + gap + text.slice(at);
-      for (const written of [text, spaced, spaced.replace(/=+/, "")]) {
+      for (const written of [text, spaced, spaced.replaceAll("=", "")]) {
         expect(decodeBase64(written, LIMIT)).toEqual(Buffer.from(data));
         expect(decodeDataUri(`data:a/b;x=y;base64,${written}`, LIMIT)).toEqual(Buffer.from(data));
       }
