@@ -71,7 +71,7 @@ export type Finish =
 export interface Swept {
   /** Leases that ran out: how many went back to the queue or failed for good. */
   readonly lost: number;
-  /** Requests that no worker leased before their start deadline. */
+  /** Requests that no worker leased before their start deadline, at most the limit asked for. */
   readonly startTimedOut: number;
   /** Expired requests whose rows still stand, at most the limit asked for: delete their files, then `finish` them. */
   readonly expired: readonly { readonly id: string; readonly hasFiles: boolean }[];

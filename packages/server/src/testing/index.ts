@@ -1,0 +1,7 @@
+/** The suites that every driver must pass, and what tests are made with. Needs vitest and fast-check beside it. */
+export { manualClock } from "./clock.ts";
+export type { ManualClock } from "./clock.ts";
+export { storeModel } from "./store-model.ts";
+export { storeSuite } from "./store-suite.ts";
+export type { StoreFactory } from "./store-suite.ts";
+export { submissionMaker } from "./submission.ts";

@@ -1,0 +1,196 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Submission } from "../core/request.ts";
+import { memoryStore } from "../store/memory.ts";
+import type { Finish, RequestStore, Settlement } from "../store/store.ts";
+import { manualClock } from "./clock.ts";
+import type { ManualClock } from "./clock.ts";
+import type { StoreFactory } from "./store-suite.ts";
+import { submissionMaker } from "./submission.ts";
+
+type Command =
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: number; readonly delay: number; readonly startWithin: number | null; readonly ttl: number } // prettier-ignore
+  | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
+  | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
+  | { readonly do: "heartbeat"; readonly leases: readonly number[] }
+  | { readonly do: "finish"; readonly request: number; readonly finish: Finish }
+  | { readonly do: "sweep"; readonly limit: number }
+  | { readonly do: "wait"; readonly ms: number };
+
+const failure = { code: "model_error", message: "No." } as const;
+const some = fc.nat({ max: 30 });
+const model = fc.constantFrom("a", "b");
+
+const settlement: fc.Arbitrary<Settlement> = fc.oneof(
+  fc.record({
+    type: fc.constant("complete" as const),
+    result: fc.constant({ kind: "text", text: "Yes.", reasoning: null } as const),
+    inferenceMs: fc.nat({ max: 100 }),
+    hasFiles: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant("fail" as const),
+    kind: fc.constantFrom("error", "retryable", "crash"),
+    failure: fc.constant(failure),
+    inferenceMs: fc.nat({ max: 100 }),
+  }),
+  fc.constant({ type: "release" as const }),
+);
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("enqueue" as const),
+      model,
+      priority: fc.integer({ min: -1, max: 1 }),
+      delay: fc.constantFrom(0, 0, 0, 2_000),
+      startWithin: fc.constantFrom(null, null, 3_000),
+      ttl: fc.constantFrom(4_000, 20_000, 60_000),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("lease" as const),
+      models: fc.uniqueArray(model, { minLength: 1 }),
+      most: fc.integer({ min: 1, max: 4 }),
+      durable: fc.boolean(),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("settle" as const), lease: some, settlement }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("heartbeat" as const), leases: fc.array(some, { maxLength: 4 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("finish" as const),
+      request: some,
+      finish: fc.constantFrom<Finish>({ type: "cancel", failure }, { type: "delete" }, { type: "expire" }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const), limit: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 500, 1_000, 5_000) }) },
+);
+
+/** Drives random commands against the driver and the plain reference, which must agree after each. */
+export function storeModel(name: string, open: StoreFactory, runs = 40): void {
+  describe(`the ${name} store, whatever is asked of it`, () => {
+    it("agrees with the reference", async () => {
+      const commands = fc.array(command, { minLength: 10, maxLength: 80, size: "max" });
+      await fc.assert(
+        fc.asyncProperty(commands, async (script) => {
+          const clock = manualClock();
+          await using driver = await open(clock);
+          await using reference = memoryStore({ clock });
+          const pair = new Pair(clock, driver, reference);
+          for (const step of script) {
+            await pair.run(step);
+            await pair.agree();
+          }
+        }),
+        { numRuns: runs },
+      );
+    });
+  });
+}
+
+/** Two stores that are asked the same. Tokens are random, so each has its own. */
+class Pair {
+  readonly #clock: ManualClock;
+  readonly #driver: RequestStore;
+  readonly #reference: RequestStore;
+  readonly #submission: (over?: Partial<Submission>) => Submission;
+  readonly #ids: string[] = [];
+  readonly #leases: { id: string; driver: string; reference: string }[] = [];
+
+  constructor(clock: ManualClock, driver: RequestStore, reference: RequestStore) {
+    this.#clock = clock;
+    this.#driver = driver;
+    this.#reference = reference;
+    this.#submission = submissionMaker(clock);
+  }
+
+  async run(step: Command): Promise<void> {
+    const now = this.#clock.now();
+    switch (step.do) {
+      case "enqueue": {
+        const { model, priority, delay, startWithin, ttl } = step;
+        const startDeadline = startWithin === null ? null : now + startWithin;
+        const asked = this.#submission({
+          model,
+          priority,
+          notBefore: now + delay,
+          startDeadline,
+          expiresAt: now + ttl,
+        });
+        await this.#both((store) => store.enqueue(asked));
+        this.#ids.push(asked.id);
+        return;
+      }
+      case "lease":
+        return this.#lease(step.models, step.most, step.durable);
+      case "settle": {
+        const lease = pick(this.#leases, step.lease);
+        if (lease) await this.#both((store, own) => store.settle(lease.id, lease[own], step.settlement));
+        return;
+      }
+      case "heartbeat": {
+        const leases = step.leases.map((i) => pick(this.#leases, i)).filter((lease) => lease !== undefined);
+        await this.#both(async (store, own) => {
+          const asked = leases.map((lease) => ({ id: lease.id, token: lease[own] }));
+          const gone = await store.heartbeat(asked, 3_000);
+          return leases.map((lease) => gone.includes(lease[own]));
+        });
+        return;
+      }
+      case "finish": {
+        const id = pick(this.#ids, step.request);
+        if (id !== undefined) await this.#both((store) => store.finish(id, step.finish));
+        return;
+      }
+      case "sweep": {
+        const { expired } = await this.#both((store) => store.sweep(step.limit));
+        for (const { id } of expired) await this.#both((store) => store.finish(id, { type: "expire" }));
+        return;
+      }
+      case "wait":
+        this.#clock.advance(step.ms);
+    }
+  }
+
+  async #lease(models: readonly string[], most: number, durable: boolean): Promise<void> {
+    const wish = { worker: "w1", capacity: new Map(models.map((model) => [model, most])), leaseMs: 3_000, durable };
+    const [ours, theirs] = [await this.#driver.lease(wish), await this.#reference.lease(wish)];
+    expect(ours.map((lease) => ({ ...lease, token: "" }))).toEqual(theirs.map((lease) => ({ ...lease, token: "" })));
+    for (const [i, { id, token }] of ours.entries()) {
+      this.#leases.push({ id, driver: token, reference: theirs[i]!.token });
+    }
+    // A lease not waited for is durable, and so to be seen, with the next write at the latest.
+    if (!durable) await this.#driver.heartbeat([{ id: "01970000-0000-7000-8000-000000000000", token: "" }], 1);
+  }
+
+  /** Every request looks the same in both, light and whole. */
+  async agree(): Promise<void> {
+    for (const id of this.#ids) {
+      await this.#both((store) => Promise.resolve(store.status(id)));
+      await this.#both(async (store) => {
+        const request = await store.get(id);
+        return request?.lease ? { ...request, lease: { ...request.lease, token: "" } } : request;
+      });
+    }
+    expect(this.#driver.stats().models).toEqual(this.#reference.stats().models);
+  }
+
+  async #both<T>(ask: (store: RequestStore, own: "driver" | "reference") => Promise<T>): Promise<T> {
+    const [ours, theirs] = [await ask(this.#driver, "driver"), await ask(this.#reference, "reference")];
+    expect(ours).toEqual(theirs);
+    return ours;
+  }
+}
+
+function pick<T>(items: readonly T[], index: number): T | undefined {
+  return items.length === 0 ? undefined : items[items.length - 1 - (index % items.length)];
+}
