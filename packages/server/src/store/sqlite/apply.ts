@@ -1,0 +1,198 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { RequestState } from "../../core/request.ts";
+import { transition } from "../../core/transition.ts";
+import type { RequestEvent } from "../../core/transition.ts";
+import { idToBytes } from "./id-bytes.ts";
+import * as m from "./messages.ts";
+import type { Answer, Operation } from "./messages.ts";
+
+type Columns = readonly [
+  status: number,
+  expiresAt: number,
+  notBefore: number,
+  leases: number,
+  attempts: number,
+  crashes: number,
+  token: string | null,
+  worker: string | null,
+  deadline: number | null,
+  startedAt: number | null,
+];
+
+/** Free pages (1 MB) kept however small the file is. */
+const KEPT_PAGES = 256;
+
+/**
+ * Applies operations to the rows, inside the transaction of the caller. The hot ones (enqueue, lease,
+ * complete) say `transition` in one SQL statement; whatever that statement does not match, and all
+ * others, load the row, ask `transition`, and save.
+ */
+export function applier(db: DatabaseSync): (operation: Operation) => Answer {
+  const insertInput = db.prepare("INSERT INTO inputs VALUES (NULL, ?, ?, ?, ?, ?)");
+  const deleteInput = db.prepare("DELETE FROM inputs WHERE number = ?");
+  const insertResult = db.prepare("INSERT INTO results VALUES (NULL, ?)");
+  const deleteResult = db.prepare("DELETE FROM results WHERE number = ?");
+  const insert = db.prepare(
+    `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, start_deadline,
+      leases, attempts, crashes, input, idempotency_key) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)`,
+  );
+  const lease = db.prepare(
+    `UPDATE requests SET status = 1, leases = leases + 1, lease_token = ?, lease_worker = ?, lease_deadline = ?, started_at = ?
+      WHERE id = ? AND status = 0 AND not_before <= ? AND expires_at > ?`,
+  );
+  const complete = db.prepare(
+    `UPDATE requests SET status = 2, attempts = attempts + 1, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL,
+      finished_at = ?, inference_ms = ?, files = files | ?, result = ? WHERE id = ? AND lease_token = ? AND expires_at > ?`,
+  );
+  const load = db.prepare(
+    `SELECT status, expires_at, not_before, leases, attempts, crashes, lease_token, lease_worker, lease_deadline, started_at
+      FROM requests WHERE id = ?`,
+  );
+  const save = db.prepare(
+    `UPDATE requests SET status = ?, not_before = ?, leases = ?, attempts = ?, crashes = ?, lease_token = ?, lease_worker = ?,
+      lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ? WHERE id = ?`,
+  );
+  const remove = db.prepare("DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result");
+  const freePages = db.prepare("PRAGMA freelist_count");
+  const allPages = db.prepare("PRAGMA page_count");
+  for (const statement of [load, freePages, allPages]) statement.setReturnArrays(true);
+  const key = new Uint8Array(16);
+
+  function enqueue(op: Extract<Operation, readonly [typeof m.ENQUEUE, ...unknown[]]>): Answer {
+    const [, id, , model, owner, json, file, files, priority, createdAt, notBefore, startDeadline, expiresAt] = op;
+    const input = insertInput.run(json, file, op[14], op[15], op[16]).lastInsertRowid;
+    try {
+      idToBytes(id, key);
+      insert.run(key, model, owner, priority, files, createdAt, expiresAt, notBefore, startDeadline, input, op[13]);
+    } catch (error) {
+      if (db.isTransaction) deleteInput.run(input);
+      throw error;
+    }
+    return true;
+  }
+
+  function completed(op: Extract<Operation, readonly [typeof m.COMPLETE, ...unknown[]]>): Answer {
+    const [, id, now, token, json, inferenceMs, files] = op;
+    const result = insertResult.run(json).lastInsertRowid;
+    if (complete.run(now, inferenceMs, files, result, idToBytes(id, key), token, now).changes === 1) return true;
+    deleteResult.run(result);
+    // Refused; the row says why. The statement above matches whatever `transition` would allow.
+    const event = {
+      type: "complete",
+      token,
+      result: { kind: "text", text: "", reasoning: null },
+      inferenceMs,
+    } as const;
+    const answer = evolve(id, event, now);
+    if (typeof answer !== "string")
+      throw new Error(`The row of ${id} is damaged: its lease holds but cannot be settled.`);
+    return answer;
+  }
+
+  function evolve(id: string, event: RequestEvent, now: number, deadlineUntil: number | null = null): Answer {
+    idToBytes(id, key);
+    const row = load.get(key) as unknown as Columns | undefined;
+    if (row === undefined || row[1] <= now) return "unknown";
+    if (deadlineUntil !== null && (row[8] ?? Infinity) > deadlineUntil) return "fenced";
+    const next = transition(toState(row), event, now);
+    if (!next.ok) return next.refusal;
+    if (event.type !== "complete") write(next.state);
+    return m.toTuple(next.state);
+  }
+
+  function write(state: RequestState): void {
+    const { status, notBefore, leases, attempts, crashes, startedAt, finishedAt, inferenceMs, failure } = state;
+    const { token = null, worker = null, deadline = null } = state.lease ?? {};
+    const { code = null, message = null } = failure ?? {};
+    const place = m.STATUSES.indexOf(status);
+    save.run(
+      place,
+      notBefore,
+      leases,
+      attempts,
+      crashes,
+      token,
+      worker,
+      deadline,
+      startedAt,
+      finishedAt,
+      inferenceMs,
+      code,
+      message,
+      key,
+    );
+  }
+
+  function removed(id: string, now: number, expired: boolean): Answer {
+    const row = remove.get(idToBytes(id, key), now, expired ? 0 : 1) as
+      | { input: number; result: number | null }
+      | undefined;
+    if (row === undefined) return "unknown";
+    deleteInput.run(row.input);
+    if (row.result !== null) deleteResult.run(row.result);
+    return true;
+  }
+
+  /** Gives up to `pages` free pages back to the file system while they are more than a quarter of the file: the rest is used again. */
+  function vacuum(pages: number): Answer {
+    const free = (freePages.get() as unknown as [number])[0];
+    const all = (allPages.get() as unknown as [number])[0];
+    const spare = Math.min(pages, free - Math.max(KEPT_PAGES, all >> 2));
+    if (spare > 0) db.exec(`PRAGMA incremental_vacuum(${spare})`);
+    return true;
+  }
+
+  return (op) => {
+    const id = op[1];
+    const now = op[2];
+    switch (op[0]) {
+      case m.ENQUEUE:
+        return enqueue(op);
+      case m.LEASE: {
+        const [, , , token, worker, deadline] = op;
+        if (lease.run(token, worker, deadline, now, idToBytes(id, key), now, now).changes === 1) return true;
+        return evolve(id, { type: "lease", token, worker, deadline }, now);
+      }
+      case m.HEARTBEAT:
+        return evolve(id, { type: "heartbeat", token: op[3], deadline: op[4] }, now);
+      case m.COMPLETE:
+        return completed(op);
+      case m.FAIL: {
+        const [, , , token, kind, code, message, inferenceMs, retryAfterMs] = op;
+        const retry = retryAfterMs === null ? {} : { retryAfterMs };
+        return evolve(id, { type: "fail", token, kind, failure: { code, message }, inferenceMs, ...retry }, now);
+      }
+      case m.RELEASE:
+        return evolve(id, { type: "release", token: op[3] }, now);
+      case m.LOST:
+        return evolve(id, { type: "lost" }, now, op[3]);
+      case m.CANCEL:
+        return evolve(id, { type: "cancel", failure: { code: op[3], message: op[4] } }, now);
+      case m.START_TIMEOUT:
+        return evolve(id, { type: "startTimeout", failure: { code: "start_timeout", message: op[3] } }, now);
+      case m.DELETE:
+      case m.EXPIRE:
+        return removed(id, now, op[0] === m.EXPIRE);
+      case m.VACUUM:
+        return vacuum(op[3]);
+    }
+  };
+}
+
+/** A row's changing part. Finished rows stay as they are, so what only they hold is not read. */
+function toState(row: Columns): RequestState {
+  const [status, , notBefore, leases, attempts, crashes, token, worker, deadline, startedAt] = row;
+  return {
+    status: m.STATUSES[status]!,
+    attempts,
+    leases,
+    crashes,
+    notBefore,
+    lease: token === null ? null : { token, worker: worker!, deadline: deadline! },
+    startedAt,
+    finishedAt: null,
+    inferenceMs: null,
+    result: null,
+    failure: null,
+  };
+}

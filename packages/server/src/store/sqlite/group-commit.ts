@@ -1,0 +1,165 @@
+import { Worker } from "node:worker_threads";
+import { InferqError } from "../../core/errors.ts";
+import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
+
+/** Waits before the file is opened again after a failed COMMIT, ms; the last one repeats. */
+const REOPEN_DELAYS_MS = [50, 200, 1_000, 5_000];
+
+/** Commits whose duration is kept for `stats`. */
+const DURATIONS_KEPT = 1024;
+
+interface Waiting {
+  readonly operation: Operation;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface Committed {
+  readonly operation: Operation;
+  readonly answer: Answer;
+}
+
+export interface GroupCommitHooks {
+  /** A batch is durable; called before any of its callers hears of it. */
+  committed(batch: readonly Committed[]): void;
+  /** A COMMIT failed, or the writer died: let go of the file. */
+  broken(): void;
+  /** The file is open again: what is known of it must be read anew. */
+  reopened(): void;
+}
+
+/**
+ * The store's side of the writer thread: all operations that arrive while a commit runs go into the
+ * next one. When a commit fails, every caller waiting is refused, and until the file is open again
+ * all others are too.
+ */
+export class GroupCommit {
+  readonly #path: string;
+  readonly #hooks: GroupCommitHooks;
+  #writer: Worker | null = null;
+  #closed = false;
+  #scheduled = false;
+  #waiting: Waiting[] = [];
+  #inFlight: Waiting[] = [];
+  #durations: number[] = [];
+  #idle: (() => void) | null = null;
+  #reopenTimer: NodeJS.Timeout | undefined;
+  #reopening: Promise<void> = Promise.resolve();
+
+  constructor(path: string, hooks: GroupCommitHooks) {
+    this.#path = path;
+    this.#hooks = hooks;
+  }
+
+  /** Starts the writer. Answers whether the file was left without a clean stop. */
+  async open(): Promise<boolean> {
+    const file = import.meta.url.endsWith(".ts") ? "./writer.ts" : "./writer.js";
+    const writer = new Worker(new URL(file, import.meta.url), { workerData: this.#path, name: "inferq-writer" });
+    const unclean = await new Promise<boolean>((resolve, reject) => {
+      writer.once("error", reject);
+      writer.once("message", (message: FromWriter) => {
+        if (message.type === "opened") resolve(message.unclean);
+        else reject(new Error(message.type === "refused" ? message.error : `The writer said ${message.type} first.`));
+      });
+    });
+    this.#writer = writer;
+    writer.on("message", (message: FromWriter) => this.#heard(message));
+    writer.on("error", (error) => this.#broke(writer, String(error)));
+    return unclean;
+  }
+
+  submit(operation: Operation): Promise<Answer> {
+    if (this.#closed) return Promise.reject(new InferqError("shutting_down"));
+    if (this.#writer === null) return Promise.reject(new InferqError("store_unavailable"));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ operation, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Durations of the commits since the last call, ms, the latest at most. */
+  takeDurations(): number[] {
+    const durations = this.#durations;
+    this.#durations = [];
+    return durations;
+  }
+
+  /** Commits what waits, marks the file as left cleanly, and ends the writer. */
+  async close(beforeClosing: () => void): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#reopenTimer);
+    await this.#reopening;
+    if (this.#inFlight.length + this.#waiting.length > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    beforeClosing();
+    const writer = this.#writer;
+    if (writer === null) return;
+    this.#writer = null;
+    await ended(writer, true);
+  }
+
+  /** Everything that arrives in one turn of the event loop goes into one batch. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight.length > 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#waiting.length === 0 || this.#writer === null) return;
+      this.#inFlight = this.#waiting;
+      this.#waiting = [];
+      const operations = this.#inFlight.map(({ operation }) => operation);
+      this.#writer.postMessage({ type: "batch", operations } satisfies ToWriter, []);
+    });
+  }
+
+  #heard(message: FromWriter): void {
+    if (message.type !== "committed") {
+      this.#broke(this.#writer!, message.type === "opened" ? "The writer opened twice." : message.error);
+      return;
+    }
+    const batch = this.#inFlight;
+    this.#inFlight = [];
+    if (this.#durations.length === DURATIONS_KEPT) this.#durations.shift();
+    this.#durations.push(message.commitMs);
+    this.#hooks.committed(batch.map(({ operation }, i) => ({ operation, answer: message.answers[i]! })));
+    for (const [i, { resolve, reject }] of batch.entries()) {
+      const answer = message.answers[i]!;
+      if (typeof answer === "object" && "error" in answer) reject(new Error(answer.error));
+      else resolve(answer);
+    }
+    if (this.#waiting.length > 0) this.#schedule();
+    else this.#idle?.();
+  }
+
+  /** The writer is not asked again: a failed fsync tried twice may answer well and have lost the data. */
+  #broke(writer: Worker, reason: string): void {
+    if (this.#writer !== writer) return;
+    this.#writer = null;
+    const refused = [...this.#inFlight, ...this.#waiting];
+    this.#inFlight = [];
+    this.#waiting = [];
+    // The reader goes first: closing as the last connection drops what the failed commit left in the log.
+    this.#hooks.broken();
+    for (const { reject } of refused) reject(new InferqError("store_unavailable", {}, { cause: new Error(reason) }));
+    this.#idle?.();
+    this.#reopening = ended(writer, false).then(() => this.#reopenLater(0));
+  }
+
+  #reopenLater(tries: number): void {
+    if (this.#closed) return;
+    const delay = REOPEN_DELAYS_MS[Math.min(tries, REOPEN_DELAYS_MS.length - 1)]!;
+    this.#reopenTimer = setTimeout(() => {
+      this.#reopening = this.open().then(
+        () => this.#hooks.reopened(),
+        () => this.#reopenLater(tries + 1),
+      );
+    }, delay);
+  }
+}
+
+/** Tells the writer to close the file; resolves when its thread has ended. */
+async function ended(writer: Worker, clean: boolean): Promise<void> {
+  const exit = new Promise<void>((resolve) => writer.once("exit", () => resolve()));
+  writer.on("error", () => {}); // it ends either way, and `exit` follows
+  writer.postMessage({ type: "close", clean } satisfies ToWriter, []);
+  await exit;
+}

@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { ApiKey, KeyStore } from "../keys.ts";
+
+interface Row {
+  readonly name: string;
+  readonly owner: string;
+  readonly hash: string;
+  readonly admin: number;
+  readonly created_at: number;
+}
+
+/**
+ * The keys in `directory`, which must exist. A file of their own, and not locked: the CLI adds a key
+ * beside a running server, which sees it at its next look-up.
+ */
+export function sqliteKeys(directory: string): KeyStore {
+  const db = new DatabaseSync(join(directory, "keys.db"), { timeout: 5_000 });
+  db.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS keys (
+      name TEXT PRIMARY KEY,
+      owner TEXT NOT NULL,
+      hash TEXT NOT NULL UNIQUE,
+      admin INTEGER NOT NULL,
+      created_at REAL NOT NULL
+    ) STRICT;
+  `);
+  const insert = db.prepare("INSERT INTO keys (name, owner, hash, admin, created_at) VALUES (?, ?, ?, ?, ?)");
+  const byName = db.prepare("SELECT 1 FROM keys WHERE name = ?");
+  const byHash = db.prepare("SELECT * FROM keys WHERE hash = ?");
+  const all = db.prepare("SELECT * FROM keys ORDER BY created_at, name");
+
+  return {
+    add({ name, owner, hash, admin, createdAt }: ApiKey): void {
+      try {
+        insert.run(name, owner, hash, admin ? 1 : 0, createdAt);
+      } catch (error) {
+        if (byName.get(name) === undefined) throw error;
+        throw new Error(`There is a key named ${name} already. Choose another name.`, { cause: error });
+      }
+    },
+    find(hash: string): ApiKey | undefined {
+      const row = byHash.get(hash) as unknown as Row | undefined;
+      return row && toKey(row);
+    },
+    list(): ApiKey[] {
+      return (all.all() as unknown as Row[]).map(toKey);
+    },
+    [Symbol.dispose](): void {
+      db.close();
+    },
+  };
+}
+
+function toKey({ name, owner, hash, admin, created_at: createdAt }: Row): ApiKey {
+  return { name, owner, hash, admin: admin === 1, createdAt };
+}

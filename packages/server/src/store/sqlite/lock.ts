@@ -1,0 +1,36 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+const SQLITE_BUSY = 5;
+
+/**
+ * Makes the data directory this process's own until the answer is called or the process ends,
+ * however it ends: the kernel frees the lock of an open transaction, where a pid file would stay.
+ * Throws one sentence for people where the directory is taken or cannot be written.
+ */
+export function lockDirectory(directory: string): () => void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    const db = new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+    try {
+      db.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+    return () => db.close();
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
+      throw new Error(
+        `The data directory ${directory} is in use by another inferq server. Stop that one, or use another directory.`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw new Error(`The data directory ${directory} cannot be written: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What passes between the store and its writer thread: a batch of operations there, one answer for
+ * each back, after COMMIT. Arrays, not objects: their field names are not copied with every one.
+ */
+import type { ErrorCode } from "../../core/errors.ts";
+import type { RequestState, Status } from "../../core/request.ts";
+import type { FailKind, Refusal } from "../../core/transition.ts";
+
+/** Status as rows and index hold it: the place in this list. */
+export const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"];
+export const QUEUED = 0;
+export const PROCESSING = 1;
+export const COMPLETED = 2;
+export const FAILED = 3;
+
+/** Bits of the column `files`. */
+export const INPUT_FILES = 1;
+export const ARTIFACTS = 2;
+
+export const ENQUEUE = 0;
+export const LEASE = 1;
+export const HEARTBEAT = 2;
+export const COMPLETE = 3;
+export const FAIL = 4;
+export const RELEASE = 5;
+export const LOST = 6;
+export const CANCEL = 7;
+export const START_TIMEOUT = 8;
+export const DELETE = 9;
+export const EXPIRE = 10;
+export const VACUUM = 11;
+
+/** Every operation on a request is its kind, its id, the time it was called, and what it brings. */
+export type Operation =
+  | readonly [
+      kind: typeof ENQUEUE,
+      id: string,
+      now: number,
+      model: string,
+      owner: string,
+      json: string | null,
+      key: string | null,
+      files: number,
+      priority: number,
+      createdAt: number,
+      notBefore: number,
+      startDeadline: number | null,
+      expiresAt: number,
+      idempotencyKey: string | null,
+      idempotencyDigest: string | null,
+      webhook: string | null,
+      publicBase: string | null,
+    ]
+  | readonly [kind: typeof LEASE, id: string, now: number, token: string, worker: string, deadline: number]
+  | readonly [kind: typeof HEARTBEAT, id: string, now: number, token: string, deadline: number]
+  | readonly [
+      kind: typeof COMPLETE,
+      id: string,
+      now: number,
+      token: string,
+      result: string,
+      inferenceMs: number,
+      files: number,
+    ]
+  | readonly [
+      kind: typeof FAIL,
+      id: string,
+      now: number,
+      token: string,
+      failKind: FailKind,
+      code: ErrorCode,
+      message: string,
+      inferenceMs: number,
+      retryAfterMs: number | null,
+    ]
+  | readonly [kind: typeof RELEASE, id: string, now: number, token: string]
+  | readonly [kind: typeof LOST, id: string, now: number, deadlineUntil: number]
+  | readonly [kind: typeof CANCEL, id: string, now: number, code: ErrorCode, message: string]
+  | readonly [kind: typeof START_TIMEOUT, id: string, now: number, message: string]
+  | readonly [kind: typeof DELETE | typeof EXPIRE, id: string, now: number]
+  | readonly [kind: typeof VACUUM, id: "", now: number, pages: number];
+
+/** The state after an operation, where it does not follow from the operation itself. */
+export type StateTuple = readonly [
+  status: number,
+  leases: number,
+  notBefore: number,
+  leaseDeadline: number | null,
+  startedAt: number | null,
+  finishedAt: number | null,
+  inferenceMs: number | null,
+  code: ErrorCode | null,
+  message: string | null,
+];
+
+/** `true`: done as asked. A tuple: done, and this is the state now. A refusal. Or `error`: it threw, and changed nothing. */
+export type Answer = true | StateTuple | Refusal | "unknown" | { readonly error: string };
+
+export function toTuple(state: RequestState): StateTuple {
+  return [
+    STATUSES.indexOf(state.status),
+    state.leases,
+    state.notBefore,
+    state.lease?.deadline ?? null,
+    state.startedAt,
+    state.finishedAt,
+    state.inferenceMs,
+    state.failure?.code ?? null,
+    state.failure?.message ?? null,
+  ];
+}
+
+export type ToWriter =
+  | { readonly type: "batch"; readonly operations: readonly Operation[] }
+  | { readonly type: "close"; readonly clean: boolean };
+
+/** `failed`: nothing of the batch has happened; the writer waits for `close` and ends. */
+export type FromWriter =
+  | { readonly type: "opened"; readonly unclean: boolean }
+  | { readonly type: "refused"; readonly error: string }
+  | { readonly type: "committed"; readonly answers: readonly Answer[]; readonly commitMs: number }
+  | { readonly type: "failed"; readonly error: string };

@@ -1,0 +1,193 @@
+import { DatabaseSync } from "node:sqlite";
+import type { ErrorCode } from "../../core/errors.ts";
+import type { Failure, Request, Result, StoredInput } from "../../core/request.ts";
+import type { RequestStatus } from "../store.ts";
+import { idFromBytes, idToBytes } from "./id-bytes.ts";
+import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
+import type { Entry } from "./request-index.ts";
+
+/** Rows looked at in one step of a scan; some milliseconds. */
+const CHUNK_ROWS = 4000;
+
+interface StatusRow {
+  readonly status: number;
+  readonly model: string;
+  readonly owner: string;
+  readonly leases: number;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly started_at: number | null;
+  readonly finished_at: number | null;
+  readonly inference_ms: number | null;
+  readonly failure_code: ErrorCode | null;
+  readonly failure_message: string | null;
+}
+
+interface InputRow {
+  readonly json: string | null;
+  readonly key: string | null;
+}
+
+interface WholeRow extends StatusRow, InputRow {
+  readonly priority: number;
+  readonly files: number;
+  readonly not_before: number;
+  readonly start_deadline: number | null;
+  readonly attempts: number;
+  readonly crashes: number;
+  readonly lease_token: string | null;
+  readonly lease_worker: string | null;
+  readonly lease_deadline: number | null;
+  readonly idempotency_key: string | null;
+  readonly idempotency_digest: string | null;
+  readonly webhook: string | null;
+  readonly public_base: string | null;
+  readonly result_json: string | null;
+}
+
+/** What is read from the file, on a connection of its own that cannot write. Every read is one short transaction, so the log can always be copied. */
+export class Reader implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #key = new Uint8Array(16);
+  readonly #status;
+  readonly #whole;
+  readonly #input;
+  readonly #expired;
+  readonly #startOverdue;
+  readonly #chunkEnd;
+  readonly #chunk;
+
+  constructor(path: string) {
+    const db = new DatabaseSync(path, { readOnly: true });
+    this.#db = db;
+    this.#status = db.prepare(
+      `SELECT status, model, owner, leases, created_at, expires_at, started_at, finished_at, inference_ms, failure_code,
+        failure_message FROM requests WHERE id = ?`,
+    );
+    this.#whole = db.prepare(
+      `SELECT requests.*, inputs.json, inputs.key, inputs.idempotency_digest, inputs.webhook, inputs.public_base,
+        results.json AS result_json FROM requests JOIN inputs ON inputs.number = requests.input
+        LEFT JOIN results ON results.number = requests.result WHERE requests.id = ?`,
+    );
+    this.#input = db.prepare(
+      "SELECT json, key FROM requests JOIN inputs ON inputs.number = requests.input WHERE requests.id = ?",
+    );
+    this.#expired = db.prepare("SELECT id, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?");
+    this.#startOverdue = db.prepare(
+      `SELECT id FROM requests WHERE start_deadline <= ? AND start_deadline IS NOT NULL AND status = 0 AND leases = 0
+        AND expires_at > ? ORDER BY start_deadline, id LIMIT ?`,
+    );
+    this.#chunkEnd = db.prepare(`SELECT id FROM requests WHERE id > ? ORDER BY id LIMIT 1 OFFSET ${CHUNK_ROWS - 1}`);
+    this.#chunk = db.prepare(
+      `SELECT id, model, owner, status, priority, leases, created_at, expires_at, not_before, lease_deadline, started_at
+        FROM requests WHERE id > ? AND id <= ? AND status < 2`,
+    );
+    this.#chunk.setReturnArrays(true);
+  }
+
+  status(id: string, now: number): RequestStatus | undefined {
+    const row = this.#status.get(idToBytes(id, this.#key)) as unknown as StatusRow | undefined;
+    return row === undefined || row.expires_at <= now ? undefined : toStatus(id, row);
+  }
+
+  request(id: string, now: number): Request | undefined {
+    const row = this.#whole.get(idToBytes(id, this.#key)) as unknown as WholeRow | undefined;
+    if (row === undefined || row.expires_at <= now) return undefined;
+    return {
+      ...toStatus(id, row),
+      input: toInput(row),
+      hasFiles: (row.files & INPUT_FILES) !== 0,
+      priority: row.priority,
+      notBefore: row.not_before,
+      startDeadline: row.start_deadline,
+      expiresAt: row.expires_at,
+      idempotencyKey: row.idempotency_key,
+      idempotencyDigest: row.idempotency_digest,
+      webhook: row.webhook,
+      publicBase: row.public_base,
+      attempts: row.attempts,
+      crashes: row.crashes,
+      lease:
+        row.lease_token === null
+          ? null
+          : { token: row.lease_token, worker: row.lease_worker!, deadline: row.lease_deadline! },
+      result: row.result_json === null ? null : (JSON.parse(row.result_json) as Result),
+    };
+  }
+
+  /** The inputs of requests that stand in the file, in their order. */
+  inputs(ids: readonly string[]): StoredInput[] {
+    return ids.map((id) => {
+      const row = this.#input.get(idToBytes(id, this.#key)) as unknown as InputRow | undefined;
+      if (row === undefined) throw new Error(`The request ${id} is queued but has no row.`);
+      return toInput(row);
+    });
+  }
+
+  expired(now: number, limit: number): { id: string; hasFiles: boolean }[] {
+    const rows = this.#expired.all(now, limit) as unknown as { id: Uint8Array; files: number }[];
+    return rows.map(({ id, files }) => ({ id: idFromBytes(id), hasFiles: files !== 0 }));
+  }
+
+  /** Ids of requests never leased whose start deadline has passed. */
+  startOverdue(now: number, limit: number): string[] {
+    const rows = this.#startOverdue.all(now, now, limit) as unknown as { id: Uint8Array }[];
+    return rows.map(({ id }) => idFromBytes(id));
+  }
+
+  /** All unfinished requests, in the order of their ids, a bounded step of the scan at a time. */
+  *unfinished(): Generator<{ id: Uint8Array; entry: Entry }[]> {
+    for (let after: Uint8Array = new Uint8Array(0); ;) {
+      const row = this.#chunkEnd.get(after) as unknown as { id: Uint8Array } | undefined;
+      const end = row?.id ?? new Uint8Array(17).fill(0xff);
+      yield this.#chunk.all(after, end).map((columns) => toEntry(columns as unknown as ChunkRow));
+      if (row === undefined) return;
+      after = end;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+}
+
+type ChunkRow = readonly [
+  id: Uint8Array,
+  model: string,
+  owner: string,
+  status: number,
+  priority: number,
+  leases: number,
+  createdAt: number,
+  expiresAt: number,
+  notBefore: number,
+  leaseDeadline: number | null,
+  startedAt: number | null,
+];
+
+function toEntry(row: ChunkRow): { id: Uint8Array; entry: Entry } {
+  const [id, model, owner, status, priority, leases, createdAt, expiresAt, notBefore, leaseDeadline, startedAt] = row;
+  const due = status === PROCESSING ? leaseDeadline! : notBefore;
+  return { id, entry: { model, owner, status, priority, leases, createdAt, expiresAt, due, startedAt } };
+}
+
+function toStatus(id: string, row: StatusRow): RequestStatus {
+  const failure: Failure | null =
+    row.failure_code === null ? null : { code: row.failure_code, message: row.failure_message! };
+  return {
+    id,
+    owner: row.owner,
+    model: row.model,
+    status: STATUSES[row.status]!,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    inferenceMs: row.inference_ms,
+    leases: row.leases,
+    failure,
+  };
+}
+
+function toInput(row: InputRow): StoredInput {
+  return row.json === null ? { key: row.key! } : { json: row.json };
+}

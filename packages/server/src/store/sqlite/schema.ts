@@ -1,0 +1,94 @@
+import { DatabaseSync } from "node:sqlite";
+
+/**
+ * One entry for each version of the schema, never edited once released; `user_version` counts
+ * those that a file has had.
+ *
+ * `requests` holds the state and what is needed to find and order requests: small rows, for a
+ * lease and a settle each rewrite one. What is written once lies in `inputs` and `results`, which
+ * grow at their end only. Times are milliseconds since the epoch.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO meta VALUES ('clean_stop', 1);
+
+  CREATE TABLE inputs (
+    number INTEGER PRIMARY KEY,
+    json TEXT,
+    key TEXT,
+    idempotency_digest TEXT,
+    webhook TEXT,
+    public_base TEXT
+  ) STRICT;
+
+  CREATE TABLE results (number INTEGER PRIMARY KEY, json TEXT NOT NULL) STRICT;
+
+  CREATE TABLE requests (
+    id BLOB PRIMARY KEY,
+    status INTEGER NOT NULL,          -- 0 QUEUED, 1 PROCESSING, 2 COMPLETED, 3 FAILED
+    model TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    files INTEGER NOT NULL,           -- bit 0: input files, bit 1: artifacts
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    not_before REAL NOT NULL,         -- of the next lease: a retry moves it
+    start_deadline REAL,
+    leases INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    lease_token TEXT,
+    lease_worker TEXT,
+    lease_deadline REAL,
+    started_at REAL,
+    finished_at REAL,
+    inference_ms REAL,
+    failure_code TEXT,
+    failure_message TEXT,
+    input INTEGER NOT NULL,
+    result INTEGER,
+    idempotency_key TEXT
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX requests_by_expiry ON requests (expires_at);
+  CREATE INDEX requests_by_start_deadline ON requests (start_deadline)
+    WHERE start_deadline IS NOT NULL AND status = 0 AND leases = 0;
+  CREATE INDEX requests_by_idempotency_key ON requests (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+  `,
+];
+
+/** Pages in the write-ahead log before they are copied into the database: 16 MB, so that a page written often is copied once. */
+const CHECKPOINT_PAGES = 4000;
+
+/** Opens the one connection that writes, and brings the schema up to date. */
+export function openForWriting(path: string, migrations: readonly string[] = MIGRATIONS): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    // Must come before the first table; without it a file never shrinks.
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    db.exec("PRAGMA journal_mode = WAL");
+    db.exec("PRAGMA synchronous = FULL");
+    db.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    db.exec(`PRAGMA journal_size_limit = ${CHECKPOINT_PAGES * 4096 * 2}`);
+    db.exec("PRAGMA cache_size = -16384");
+    migrate(db, path, migrations);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function migrate(db: DatabaseSync, path: string, migrations: readonly string[]): void {
+  const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (version > migrations.length) {
+    throw new Error(
+      `${path} was written by a newer inferq (schema ${version}; this one knows ${migrations.length}). ` +
+        "Start the newer version, or use another data directory.",
+    );
+  }
+  for (let next = version; next < migrations.length; next++) {
+    db.exec(`BEGIN IMMEDIATE; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
+  }
+}

@@ -1,0 +1,362 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock } from "../../core/clock.ts";
+import { InferqError, sentence } from "../../core/errors.ts";
+import { isId, randomToken } from "../../core/ids.ts";
+import type { Request, StoredInput, Submission } from "../../core/request.ts";
+import type {
+  Finish,
+  Lease,
+  LeaseWish,
+  RequestStatus,
+  RequestStore,
+  SettleAnswer,
+  Settlement,
+  StoreStats,
+  Swept,
+  Wake,
+} from "../store.ts";
+import { GroupCommit } from "./group-commit.ts";
+import type { Committed } from "./group-commit.ts";
+import { idFromBytes } from "./id-bytes.ts";
+import { lockDirectory } from "./lock.ts";
+import * as m from "./messages.ts";
+import type { Answer, Operation } from "./messages.ts";
+import { Reader } from "./reader.ts";
+import { RequestIndex } from "./request-index.ts";
+
+/** Pages given back to the file system by one sweep: 4 MB. */
+const VACUUM_PAGES = 1024;
+
+export interface SqliteStoreOptions {
+  /** The data directory; made if it is missing. One store at a time holds it. */
+  readonly directory: string;
+  readonly clock: Clock;
+}
+
+export interface SqliteStore extends RequestStore {
+  /** Whether the process before this one stopped without saying so: lease durably for a while. */
+  readonly unclean: boolean;
+  /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
+  loaded(): Promise<void>;
+}
+
+/**
+ * Opens the store in `directory`. Throws one sentence for people where the directory is in use by
+ * another server, cannot be written, or was written by a newer version.
+ */
+export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Promise<SqliteStore> {
+  const unlock = lockDirectory(directory);
+  try {
+    const store = new Store(join(directory, "inferq.db"), clock, unlock);
+    await store.open();
+    return store;
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+class Store implements SqliteStore {
+  unclean = false;
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #unlock: () => void;
+  readonly #commits: GroupCommit;
+  readonly #listeners = new Set<(wake: Wake) => void>();
+  /** Null while the file is closed after a failed commit. */
+  #reader: Reader | null = null;
+  #index = new RequestIndex();
+  #loading: Promise<void> = Promise.resolve();
+  #dueTimer: NodeJS.Timeout | undefined;
+  #disposed = false;
+
+  constructor(path: string, clock: Clock, unlock: () => void) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#unlock = unlock;
+    this.#commits = new GroupCommit(path, {
+      committed: (batch) => this.#committed(batch),
+      broken: () => this.#closeReader(),
+      reopened: () => {
+        this.#index = new RequestIndex();
+        this.#openReader(false);
+      },
+    });
+  }
+
+  async open(): Promise<void> {
+    this.unclean = await this.#commits.open();
+    this.#openReader(true);
+  }
+
+  async loaded(): Promise<void> {
+    // A failed commit meanwhile starts another load.
+    for (let loading; loading !== this.#loading;) await (loading = this.#loading);
+  }
+
+  async enqueue(s: Submission): Promise<void> {
+    const { json = null, key = null } = s.input as { json?: string; key?: string };
+    const files = s.hasFiles ? m.INPUT_FILES : 0;
+    // prettier-ignore
+    const answer = await this.#commits.submit([
+      m.ENQUEUE, s.id, this.#clock.now(), s.model, s.owner, json, key, files, s.priority, s.createdAt, s.notBefore,
+      s.startDeadline, s.expiresAt, s.idempotencyKey, s.idempotencyDigest, s.webhook, s.publicBase,
+    ]);
+    if (answer !== true) throw new Error(`Enqueueing ${s.id} was answered ${JSON.stringify(answer)}.`);
+  }
+
+  status(id: string): RequestStatus | undefined {
+    if (!isId(id)) return undefined;
+    const now = this.#clock.now();
+    const status = this.#index.status(id, now);
+    // A miss says nothing: the index holds not every finished request, and none while it loads.
+    return status === undefined ? this.#read((reader) => reader.status(id, now)) : (status ?? undefined);
+  }
+
+  async get(id: string): Promise<Request | undefined> {
+    return isId(id) ? this.#read((reader) => reader.request(id, this.#clock.now())) : undefined;
+  }
+
+  async lease({ worker, capacity, leaseMs, durable }: LeaseWish): Promise<Lease[]> {
+    await this.loaded();
+    const now = this.#clock.now();
+    const deadline = now + leaseMs;
+    this.#promote(now);
+    const leases: Lease[] = [];
+    const written: Promise<boolean>[] = [];
+    for (const [model, most] of capacity) {
+      const taken = this.#index.take(model, most, now);
+      const inputs = this.#inputs(taken, now);
+      for (const [i, { id, owner, createdAt, expiresAt, attempt }] of taken.entries()) {
+        const token = randomToken();
+        leases.push({ id, model, owner, input: inputs[i]!, attempt, token, createdAt, expiresAt, deadline });
+        written.push(
+          this.#commits.submit([m.LEASE, id, now, token, worker, deadline]).then((answer) => answer === true),
+        );
+      }
+    }
+    // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
+    if (!durable) for (const write of written) write.catch(() => {});
+    if (!durable) return leases;
+    const held = await Promise.all(written);
+    return leases.filter((_, i) => held[i]);
+  }
+
+  async heartbeat(
+    leases: readonly { readonly id: string; readonly token: string }[],
+    leaseMs: number,
+  ): Promise<string[]> {
+    const now = this.#clock.now();
+    const answers = await Promise.all(
+      leases.map(({ id, token }) =>
+        isId(id)
+          ? this.#commits.submit([m.HEARTBEAT, id, now, token, now + leaseMs])
+          : Promise.resolve("unknown" as const),
+      ),
+    );
+    return leases.filter((_, i) => typeof answers[i] === "string").map(({ token }) => token);
+  }
+
+  async settle(id: string, token: string, settlement: Settlement): Promise<SettleAnswer> {
+    if (!isId(id)) return { ok: false, refusal: "unknown" };
+    const answer = await this.#commits.submit(settleOperation(id, token, settlement, this.#clock.now()));
+    if (answer === true) return { ok: true, status: "COMPLETED" };
+    if (isTuple(answer)) return { ok: true, status: m.STATUSES[answer[0]]! };
+    return { ok: false, refusal: answer as Extract<SettleAnswer, { ok: false }>["refusal"] };
+  }
+
+  async finish(id: string, finish: Finish): Promise<boolean> {
+    if (!isId(id)) return false;
+    const now = this.#clock.now();
+    const answer = await this.#commits.submit(
+      finish.type === "cancel"
+        ? [m.CANCEL, id, now, finish.failure.code, finish.failure.message]
+        : [finish.type === "delete" ? m.DELETE : m.EXPIRE, id, now],
+    );
+    return typeof answer !== "string";
+  }
+
+  async sweep(limit: number): Promise<Swept> {
+    const now = this.#clock.now();
+    this.#promote(now);
+    const message = sentence("start_timeout");
+    const overdue = this.#read((reader) => reader.startOverdue(now, limit));
+    const [lost, startTimedOut] = await Promise.all([
+      this.#count(this.#index.lostLeases(now).map((id) => [m.LOST, id, now, now])),
+      this.#count(overdue.map((id) => [m.START_TIMEOUT, id, now, message])),
+      this.#commits.submit([m.VACUUM, "", now, VACUUM_PAGES]),
+    ]);
+    return { lost, startTimedOut, expired: this.#read((reader) => reader.expired(now, limit)) };
+  }
+
+  stats(): StoreStats {
+    const bytes = [this.#path, `${this.#path}-wal`]
+      .map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
+      .reduce((sum, size) => sum + size);
+    return { models: this.#index.depths(this.#clock.now()), bytes, commitMs: this.#commits.takeDurations() };
+  }
+
+  onWake(listener: (wake: Wake) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    clearTimeout(this.#dueTimer);
+    await this.#commits.close(() => this.#closeReader());
+    await this.#loading;
+    this.#unlock();
+  }
+
+  #read<T>(read: (reader: Reader) => T): T {
+    if (this.#reader === null) throw new InferqError("store_unavailable");
+    return read(this.#reader);
+  }
+
+  #openReader(first: boolean): void {
+    const reader = new Reader(this.#path);
+    this.#reader = reader;
+    this.#loading = this.#load(reader, first);
+  }
+
+  #closeReader(): void {
+    this.#reader?.[Symbol.dispose]();
+    this.#reader = null;
+  }
+
+  /**
+   * Fills the index in small steps, so that polls and submits are answered meanwhile. At the first
+   * load, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet.
+   */
+  async #load(reader: Reader, first: boolean): Promise<void> {
+    const index = this.#index;
+    const lost: Promise<Answer>[] = [];
+    for (const chunk of reader.unfinished()) {
+      const now = this.#clock.now();
+      for (const { id, entry } of chunk) {
+        index.add(id, entry, now);
+        if (first && entry.status === m.PROCESSING)
+          lost.push(this.#commits.submit([m.LOST, idFromBytes(id), now, Infinity]));
+      }
+      await nextTurn();
+      if (this.#reader !== reader) break;
+    }
+    await Promise.allSettled(lost);
+    this.#armDueTimer();
+  }
+
+  /** The inputs of requests just taken. Whatever keeps them from being read puts all back. */
+  #inputs(taken: readonly { id: string }[], now: number): StoredInput[] {
+    try {
+      return this.#read((reader) => reader.inputs(taken.map(({ id }) => id)));
+    } catch (error) {
+      for (const { id } of taken) this.#index.putBack(id, now);
+      throw error;
+    }
+  }
+
+  async #count(operations: readonly Operation[]): Promise<number> {
+    const answers = await Promise.all(operations.map((operation) => this.#commits.submit(operation)));
+    return answers.filter((answer) => typeof answer !== "string").length;
+  }
+
+  /** What is durable becomes true in memory, and whoever waits for it is told. */
+  #committed(batch: readonly Committed[]): void {
+    const finished: string[] = [];
+    const queued = new Set<string>();
+    for (const { operation, answer } of batch) {
+      const id = operation[1];
+      applyCommitted(this.#index, operation, answer);
+      if (operation[0] === m.ENQUEUE && answer === true) queued.add(operation[3]);
+      else if (operation[0] === m.COMPLETE && answer === true) finished.push(id);
+      else if (isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
+      else if (isTuple(answer) && answer[0] === m.QUEUED) {
+        const model = this.#index.status(id, operation[2])?.model;
+        if (model !== undefined) queued.add(model);
+      }
+    }
+    this.#wake(queued, finished);
+    this.#armDueTimer();
+  }
+
+  #promote(now: number): void {
+    this.#wake(this.#index.promote(now), []);
+  }
+
+  #wake(models: ReadonlySet<string>, finished: readonly string[]): void {
+    for (const listener of this.#listeners) {
+      for (const model of models) listener({ type: "queued", model });
+      for (const id of finished) listener({ type: "finished", id });
+    }
+  }
+
+  /** Wakes workers when the next delayed request becomes due. */
+  #armDueTimer(): void {
+    clearTimeout(this.#dueTimer);
+    const due = this.#index.nextDue;
+    if (due === undefined || this.#reader === null) return;
+    const wait = Math.min(Math.max(due - this.#clock.now(), 1), 2 ** 31 - 1);
+    this.#dueTimer = setTimeout(() => {
+      this.#promote(this.#clock.now());
+      this.#armDueTimer();
+    }, wait).unref();
+  }
+}
+
+function isTuple(answer: Answer): answer is m.StateTuple {
+  return Array.isArray(answer);
+}
+
+function applyCommitted(index: RequestIndex, operation: Operation, answer: Answer): void {
+  const id = operation[1];
+  const now = operation[2];
+  if (isTuple(answer)) {
+    index.set(id, answer, now);
+    return;
+  }
+  if (answer !== true) {
+    if (operation[0] === m.LEASE) index.putBack(id, now);
+    return;
+  }
+  switch (operation[0]) {
+    case m.ENQUEUE: {
+      const [, , , model, owner, , , , priority, createdAt, due, , expiresAt] = operation;
+      index.add(
+        id,
+        { model, owner, status: m.QUEUED, priority, leases: 0, createdAt, expiresAt, due, startedAt: null },
+        now,
+      );
+      break;
+    }
+    case m.LEASE:
+      index.leased(id, operation[5], now);
+      break;
+    case m.COMPLETE:
+      index.completed(id, operation[5], now);
+      break;
+    case m.DELETE:
+    case m.EXPIRE:
+      index.remove(id);
+      break;
+    default:
+  }
+}
+
+function settleOperation(id: string, token: string, settlement: Settlement, now: number): Operation {
+  switch (settlement.type) {
+    case "complete": {
+      const { result, inferenceMs, hasFiles } = settlement;
+      return [m.COMPLETE, id, now, token, JSON.stringify(result), inferenceMs, hasFiles ? m.ARTIFACTS : 0];
+    }
+    case "fail": {
+      const { kind, failure, inferenceMs, retryAfterMs } = settlement;
+      return [m.FAIL, id, now, token, kind, failure.code, failure.message, inferenceMs, retryAfterMs ?? null];
+    }
+    case "release":
+      return [m.RELEASE, id, now, token];
+  }
+}

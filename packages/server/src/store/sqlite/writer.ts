@@ -1,0 +1,79 @@
+/**
+ * The writer thread: the only one that writes the file. Each batch is one transaction, so one fsync
+ * makes all of it durable. It never tries a failed COMMIT again: it says so, and ends when told to.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import type { DatabaseSync } from "node:sqlite";
+import { applier } from "./apply.ts";
+import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
+import { openForWriting } from "./schema.ts";
+
+const port = parentPort!;
+
+function say(message: FromWriter): void {
+  port.postMessage(message);
+}
+
+function main(path: string): void {
+  const db = openForWriting(path);
+  const { value } = db.prepare("SELECT value FROM meta WHERE name = 'clean_stop'").get() as { value: number };
+  db.exec("UPDATE meta SET value = 0 WHERE name = 'clean_stop'");
+  const commit = committer(db);
+  port.on("message", (message: ToWriter) => {
+    if (message.type === "batch") say(commit(message.operations));
+    else close(db, message.clean);
+  });
+  say({ type: "opened", unclean: value === 0 });
+}
+
+function committer(db: DatabaseSync): (operations: readonly Operation[]) => FromWriter {
+  const apply = applier(db);
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const end = db.prepare("COMMIT");
+  return (operations) => {
+    const startedAt = performance.now();
+    try {
+      begin.run();
+      const answers: Answer[] = [];
+      for (const operation of operations) answers.push(attempt(operation));
+      end.run();
+      return { type: "committed", answers, commitMs: performance.now() - startedAt };
+    } catch (error) {
+      return { type: "failed", error: String(error) };
+    }
+  };
+
+  /** An operation that throws changes nothing and leaves its neighbours alone; a fault of the disk takes all with it. */
+  function attempt(operation: Operation): Answer {
+    try {
+      return apply(operation);
+    } catch (error) {
+      if (!db.isTransaction || isFault(error)) throw error;
+      return { error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+/** SQLite's result codes (sqlite.org/rescode.html) that blame the operation: TOOBIG, CONSTRAINT, MISMATCH, RANGE. Any other blames the file. */
+const OPERATIONS_OWN = new Set([18, 19, 20, 25]);
+
+function isFault(error: unknown): boolean {
+  const code = (error as { errcode?: number }).errcode;
+  return code !== undefined && !OPERATIONS_OWN.has(code & 0xff);
+}
+
+function close(db: DatabaseSync, clean: boolean): void {
+  try {
+    if (clean) db.exec("UPDATE meta SET value = 1 WHERE name = 'clean_stop'");
+    db.close();
+  } finally {
+    port.close();
+  }
+}
+
+try {
+  main(workerData as string);
+} catch (error) {
+  say({ type: "refused", error: error instanceof Error ? error.message : String(error) });
+  port.close();
+}
