@@ -22,8 +22,8 @@ export async function execute(
       progress(fraction) {
         if (Number.isFinite(fraction)) hooks.onProgress?.(Math.min(1, Math.max(0, fraction)));
       },
-      log(message) {
-        hooks.onLog?.(`${message}`.slice(0, MAX_LOG_LINE));
+      log(message: unknown) {
+        hooks.onLog?.(String(message).slice(0, MAX_LOG_LINE));
       },
       file: fileMaker(run.directory),
     });

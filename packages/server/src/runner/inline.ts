@@ -43,6 +43,7 @@ class InlineRunner implements Runner {
 
   async run(run: Run, hooks: RunHooks): Promise<RunOutcome> {
     if (this.free === 0) throw new Error("run() was called on a runner that has no room");
+    if (hooks.signal.aborted) return { type: "aborted", inferenceMs: 0 };
     const controller = new AbortController();
     let ending: "aborted" | "timed_out" | undefined;
     function stop(why: "aborted" | "timed_out"): void {
@@ -52,7 +53,6 @@ class InlineRunner implements Runner {
     const abort = (): void => stop("aborted");
     const timer = setTimeout(stop, run.timeoutMs, "timed_out");
     hooks.signal.addEventListener("abort", abort, { once: true });
-    if (hooks.signal.aborted) abort();
     this.#aborts.add(abort);
     const outcome = await execute(this.#definition, this.#session, run, { ...hooks, signal: controller.signal });
     clearTimeout(timer);
