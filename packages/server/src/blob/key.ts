@@ -1,5 +1,8 @@
-/** Keys of blobs: `<request or upload id>/<attempt>/<128 random bits>.<ext>`. Nothing else ever becomes a path. */
-import { randomToken } from "../core/ids.ts";
+/**
+ * Keys of blobs: `<request or upload id>/<attempt>/<128 random bits>.<ext>`. An upload's id begins with
+ * `u-`, which tells it from a request's. Nothing else ever becomes a path.
+ */
+import { idTime, randomToken } from "../core/ids.ts";
 
 const ID = "(?:u-)?[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const ATTEMPT = "(?:0|[1-9][0-9]{0,8})";
@@ -23,4 +26,9 @@ export function isBlobPrefix(text: string): boolean {
 /** A new, unguessable key. `extension` comes without its dot, such as `extensionOf` answers it. */
 export function newBlobKey(id: string, attempt: number, extension: string): string {
   return `${id}/${attempt}/${randomToken()}.${extension}`;
+}
+
+/** Milliseconds since the epoch at which the request or upload that `key` belongs to was made; its files expire with it. */
+export function keyTime(key: string): number {
+  return idTime(key.startsWith("u-") ? key.slice(2) : key);
 }

@@ -1,6 +1,6 @@
 import type { BlobSource, BlobStore } from "../blob/blob-store.ts";
 import { extensionOf } from "../blob/content-type.ts";
-import { isBlobKey, newBlobKey } from "../blob/key.ts";
+import { isBlobKey, keyTime, newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { AllowPrivate } from "../net/address.ts";
@@ -23,6 +23,8 @@ export interface IntakeContext {
   readonly uploads: ReadonlyMap<string, Upload>;
   /** URLs before `/files/<key>` that mean this server: see `ownBases`. */
   readonly ownBases: readonly string[];
+  /** Own files of requests and uploads made before this time (ms) have expired and are gone, deleted already or not. */
+  readonly livingSince?: number;
   /** Judges the addresses in URLs at once; names are judged when they are fetched. */
   readonly allowPrivate: AllowPrivate;
 }
@@ -93,7 +95,10 @@ function urlOf(value: string, field: string, context: IntakeContext): BlobSource
   if (url === null)
     throw new InferqError("invalid_input", { detail: `${field} is not a valid URL: ${glimpse(value)}.` });
   const key = ownKey(url, context.ownBases);
-  if (key !== undefined) return { key };
+  if (key !== undefined) {
+    if (keyTime(key) <= (context.livingSince ?? 0)) throw gone(field);
+    return { key };
+  }
   const refusal = judgeUrl(url, context.allowPrivate);
   if (refusal === undefined) return url;
   if (url.protocol === "http:" || url.protocol === "https:") {

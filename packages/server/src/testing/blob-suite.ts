@@ -143,7 +143,7 @@ export function blobSuite(open: () => Promise<BlobFixture>): void {
   describe("what is listed", () => {
     it("is the ids, the attempts of an id, and the files of an attempt", async () => {
       await using fixture = await open();
-      const [id, other] = [newId(), newId()];
+      const [id, other] = [newId(), `u-${newId()}`];
       const keys = [newBlobKey(id, 0, "png"), newBlobKey(id, 2, "txt"), newBlobKey(other, 1, "txt")];
       for (const key of keys) await fixture.blobs.put(key, { bytes: Buffer.from("x") });
       expect(await namesOf(fixture.blobs, "")).toEqual([id, other].sort());

@@ -96,6 +96,18 @@ describe("a medium over the limit answers 413, as", () => {
   });
 });
 
+it("a file of this server that has expired is gone, although no sweep has come by yet", async () => {
+  await using here = await shop();
+  const [asset, old] = [newBlobKey(`u-${newId()}`, 0, "png"), newBlobKey(newId(), 1, "png")];
+  for (const key of [asset, old]) await here.blobs.put(key, { bytes: PNG });
+  for (const key of [asset, old]) {
+    const input = { image: `http://localhost:8787/files/${key}` };
+    const refused = intake(input, SCHEMA, here.context({ livingSince: Date.now() + 1_000 }));
+    await expect(refused).rejects.toThrow("image names a file of this server that is not there");
+    expect((await intake(input, SCHEMA, here.context({ livingSince: Date.now() - 60_000 }))).hasFiles).toBe(true);
+  }
+});
+
 it("nothing is left of a request whose second medium is bad", async () => {
   await using here = await shop();
   const input = { image_input: [PNG.toString("base64"), MP4.toString("base64")] };
