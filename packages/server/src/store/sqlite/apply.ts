@@ -20,7 +20,7 @@ type Columns = readonly [
 ];
 
 /** Free pages (1 MB) kept however small the file is. */
-const KEPT_PAGES = 256;
+const KEPT_PAGES = 64;
 
 /**
  * Applies operations to the rows, inside the transaction of the caller. The hot ones (enqueue, lease,

@@ -115,13 +115,11 @@ export class Reader implements Disposable {
     };
   }
 
-  /** The inputs of requests that stand in the file, in their order. */
-  inputs(ids: readonly string[]): StoredInput[] {
-    return ids.map((id) => {
-      const row = this.#input.get(idToBytes(id, this.#key)) as unknown as InputRow | undefined;
-      if (row === undefined) throw new Error(`The request ${id} is queued but has no row.`);
-      return toInput(row);
-    });
+  /** The input of a request that stands in the file. */
+  input(id: string): StoredInput {
+    const row = this.#input.get(idToBytes(id, this.#key)) as unknown as InputRow | undefined;
+    if (row === undefined) throw new Error(`The request ${id} is queued but has no row.`);
+    return toInput(row);
   }
 
   expired(now: number, limit: number): { id: string; hasFiles: boolean }[] {

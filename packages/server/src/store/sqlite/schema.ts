@@ -58,19 +58,23 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** Pages in the write-ahead log before they are copied into the database: 16 MB, so that a page written often is copied once. */
-const CHECKPOINT_PAGES = 4000;
+/** Four times SQLite's own: a batch touches fewer pages, and writing them is most of what a commit costs. */
+const PAGE_BYTES = 16_384;
+
+/** The write-ahead log's size before it is copied into the database: a page written often is copied once. */
+const CHECKPOINT_BYTES = 16 * 2 ** 20;
 
 /** Opens the one connection that writes, and brings the schema up to date. */
 export function openForWriting(path: string, migrations: readonly string[] = MIGRATIONS): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
+    db.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
     // Must come before the first table; without it a file never shrinks.
     db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     db.exec("PRAGMA journal_mode = WAL");
     db.exec("PRAGMA synchronous = FULL");
-    db.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-    db.exec(`PRAGMA journal_size_limit = ${CHECKPOINT_PAGES * 4096 * 2}`);
+    db.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_BYTES / PAGE_BYTES}`);
+    db.exec(`PRAGMA journal_size_limit = ${CHECKPOINT_BYTES * 2}`);
     db.exec("PRAGMA cache_size = -16384");
     migrate(db, path, migrations);
     return db;

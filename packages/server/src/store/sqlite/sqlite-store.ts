@@ -27,7 +27,11 @@ import { Reader } from "./reader.ts";
 import { RequestIndex } from "./request-index.ts";
 
 /** Pages given back to the file system by one sweep: 4 MB. */
-const VACUUM_PAGES = 1024;
+const VACUUM_PAGES = 256;
+
+/** Inputs kept in memory for the lease that follows, and the longest such: 4 MB at most. */
+const RECENT_INPUTS = 512;
+const RECENT_INPUT_CHARS = 4096;
 
 export interface SqliteStoreOptions {
   /** The data directory; made if it is missing. One store at a time holds it. */
@@ -68,6 +72,7 @@ class Store implements SqliteStore {
   /** Null while the file is closed after a failed commit. */
   #reader: Reader | null = null;
   #index = new RequestIndex();
+  readonly #recentInputs = new Map<string, StoredInput>();
   #loading: Promise<void> = Promise.resolve();
   #dueTimer: NodeJS.Timeout | undefined;
   #disposed = false;
@@ -128,7 +133,7 @@ class Store implements SqliteStore {
     const written: Promise<boolean>[] = [];
     for (const [model, most] of capacity) {
       const taken = this.#index.take(model, most, now);
-      const inputs = this.#inputs(taken, now);
+      const inputs = this.#takeInputs(taken, now);
       for (const [i, { id, owner, createdAt, expiresAt, attempt }] of taken.entries()) {
         const token = randomToken();
         leases.push({ id, model, owner, input: inputs[i]!, attempt, token, createdAt, expiresAt, deadline });
@@ -250,12 +255,27 @@ class Store implements SqliteStore {
   }
 
   /** The inputs of requests just taken. Whatever keeps them from being read puts all back. */
-  #inputs(taken: readonly { id: string }[], now: number): StoredInput[] {
+  #takeInputs(taken: readonly { id: string }[], now: number): StoredInput[] {
     try {
-      return this.#read((reader) => reader.inputs(taken.map(({ id }) => id)));
+      return taken.map(({ id }) => {
+        const recent = this.#recentInputs.get(id);
+        this.#recentInputs.delete(id);
+        return recent ?? this.#read((reader) => reader.input(id));
+      });
     } catch (error) {
       for (const { id } of taken) this.#index.putBack(id, now);
       throw error;
+    }
+  }
+
+  /** Small inputs are kept for a while: where a worker is free, the lease follows the submit. */
+  #remember(id: string, json: string | null): void {
+    if (json === null || json.length > RECENT_INPUT_CHARS) return;
+    this.#recentInputs.set(id, { json });
+    if (this.#recentInputs.size <= RECENT_INPUTS) return;
+    for (const oldest of this.#recentInputs.keys()) {
+      this.#recentInputs.delete(oldest);
+      break;
     }
   }
 
@@ -271,8 +291,10 @@ class Store implements SqliteStore {
     for (const { operation, answer } of batch) {
       const id = operation[1];
       applyCommitted(this.#index, operation, answer);
-      if (operation[0] === m.ENQUEUE && answer === true) queued.add(operation[3]);
-      else if (operation[0] === m.COMPLETE && answer === true) finished.push(id);
+      if (operation[0] === m.ENQUEUE && answer === true) {
+        this.#remember(id, operation[5]);
+        queued.add(operation[3]);
+      } else if (operation[0] === m.COMPLETE && answer === true) finished.push(id);
       else if (isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
       else if (isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
