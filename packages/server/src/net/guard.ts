@@ -21,7 +21,7 @@ export interface GuardSettings {
   readonly lookup?: Lookup;
 }
 
-export interface FetchLimits {
+interface FetchLimits {
   /** Most bytes that are read of the body. */
   readonly limitBytes: number;
   readonly signal: AbortSignal;
