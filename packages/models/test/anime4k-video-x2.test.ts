@@ -49,22 +49,22 @@ describe.each([
     expect(run.progress).toHaveLength(13);
   });
 
-  withFfmpeg("colours stay what they were", async () => {
-    const input = await make("orange.mp4", ["-f", "lavfi", "-i", "color=0xC86432:size=64x48:rate=10:duration=0.2"]);
+  withFfmpeg.each([
+    ["of low resolution", "64x48", "bt601"],
+    ["of high resolution", "64x720", "bt709"],
+  ])("the colours of a video %s without colour tags stay what players show", async (_kind, size, matrix) => {
+    const input = await make(
+      "orange.mp4",
+      [
+        ["-f", "lavfi", "-i", `color=0xC86432:size=${size}:rate=10:duration=0.2`],
+        ["-vf", `scale=out_color_matrix=${matrix}:${EXACT},format=yuv420p`],
+      ].flat(),
+    );
 
     const output = pathOf(await upscale(input, ffmpeg));
 
-    const [r = 0, g = 0, b = 0] = await ffmpegOutput([
-      "-i",
-      output,
-      "-frames:v",
-      "1",
-      "-pix_fmt",
-      "rgb24",
-      "-f",
-      "rawvideo",
-    ]);
-    expect(Math.max(Math.abs(r - 0xc8), Math.abs(g - 0x64), Math.abs(b - 0x32))).toBeLessThan(5);
+    const orange = [...(await ffmpegOutput(["-i", output, ...FIRST_PIXELS]))].slice(0, 3);
+    for (const [i, value] of [0xc8, 0x64, 0x32].entries()) expect(Math.abs((orange[i] ?? 0) - value)).toBeLessThan(4);
   });
 
   withFfmpeg("a video filmed sideways comes back upright", async () => {
@@ -161,6 +161,9 @@ test("where no ffmpeg is installed the packaged one is used", async () => {
 
   expect(await findFfmpeg()).toEqual(packaged);
 });
+
+const EXACT = "flags=bicubic+accurate_rnd+full_chroma_int";
+const FIRST_PIXELS = ["-frames:v", "1", "-vf", `scale=${EXACT},format=rgb24`, "-f", "rawvideo"];
 
 /** Less than a second of sound. */
 const TONE = ["-f", "lavfi", "-i", "sine=duration=0.4"];

@@ -8,8 +8,11 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Pixels } from "./image.ts";
 import { type Network, openNetwork } from "./onnx.ts";
 
-/** Longest side of a tile, in input pixels. At this size a run takes about 100 MB. */
-const TILE = 256;
+/**
+ * Longest side of a tile, in input pixels. A run takes about 120 MB at this size; larger ones were no
+ * faster (measured: 128, 192, 256, 320, 384, 512), because they fall out of the processor's cache.
+ */
+const TILE = 192;
 
 /**
  * What a tile sees of its neighbours, in input pixels. Seven 3×3 layers look 7 pixels far: with these
@@ -52,9 +55,12 @@ export async function openUpscaler(): Promise<Upscaler> {
 async function doubleRgb(network: Network, image: Pixels, { signal, onProgress }: UpscaleOptions): Promise<Pixels> {
   const { width, height } = image;
   const doubled = new Uint8ClampedArray(width * height * 12);
-  for (let y = 0; y < height; y += TILE) {
-    for (let x = 0; x < width; x += TILE) {
-      const tile = { x, y, width: Math.min(TILE, width - x), height: Math.min(TILE, height - y) };
+  // Equal parts: a narrow rest would be mostly halo.
+  const tileWidth = Math.ceil(width / Math.ceil(width / TILE));
+  const tileHeight = Math.ceil(height / Math.ceil(height / TILE));
+  for (let y = 0; y < height; y += tileHeight) {
+    for (let x = 0; x < width; x += tileWidth) {
+      const tile = { x, y, width: Math.min(tileWidth, width - x), height: Math.min(tileHeight, height - y) };
       const dims = [1, 3, tile.height + 2 * HALO, tile.width + 2 * HALO];
       const { data } = await network.run({ data: cut(image, tile), dims });
       paste(data, tile, doubled, width);
