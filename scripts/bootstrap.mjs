@@ -120,7 +120,7 @@ function isAlive(pid) {
 }
 
 function install() {
-  console.error("Installing npm packages (once; about 500 MB) …");
+  console.error("Installing npm packages (once; about 600 MB) …");
   const startedAt = Date.now();
   const options = ["ci", "--no-audit", "--no-fund", "--include=dev", "--include=optional"];
   // The npm that called us is the one to use; without it, the one on the PATH (a .cmd file on Windows, hence the shell).

@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+/** The command line: finds the command, and turns every fault of the operator's into one sentence and an exit code. */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { createKey, listKeys } from "./cli/keys.ts";
+import { COMMAND, say } from "./cli/say.ts";
+import { start } from "./cli/start.ts";
+import { StartError } from "./config/start-error.ts";
+
+const HELP = `${COMMAND} <command>
+
+  start                 serve the models of inferq.config.ts
+    --port N            port to listen on (PORT; 8787)
+    --host ADDRESS      address to listen on (HOST; 127.0.0.1)
+  keys create           make an API key; it is shown once and kept as a hash
+    --name NAME         public name of the key, in logs
+    --owner OWNER       whose requests it sees; keys of one owner share them (default: the name)
+    --admin             may read /metrics
+  keys list             names and owners of the keys
+
+  --config FILE         config file (default: inferq.config.ts here)
+  --data-dir DIR        data directory (INFERQ_DATA_DIR; .inferq beside the config file)
+  --help, --version
+
+Environment variables and all settings: docs/reference/configuration.md`;
+
+const TEXT = { type: "string" } as const;
+const FLAG = { type: "boolean" } as const;
+/** The options that each command takes. */
+const COMMANDS = {
+  start: { config: TEXT, "data-dir": TEXT, port: TEXT, host: TEXT },
+  "keys create": { config: TEXT, "data-dir": TEXT, name: TEXT, owner: TEXT, admin: FLAG },
+  "keys list": { config: TEXT, "data-dir": TEXT },
+} as const;
+
+/** The command line was wrong; exit code 2, as is usual. */
+class UsageError extends Error {}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+  // What the operator cannot mend is a fault of ours: its stack helps whoever reads the report.
+  const known = error instanceof UsageError || error instanceof StartError;
+  say(known ? error.message : `inferq failed unexpectedly. ${String(error instanceof Error ? error.stack : error)}`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.length === 0 || args.includes("--help") || args.includes("-h")) return print(HELP);
+  if (args.includes("--version") || args.includes("-v")) return print(version());
+  const words = args[0] === "keys" ? 2 : 1;
+  const command = args.slice(0, words).join(" ");
+  const rest = args.slice(words);
+  switch (command) {
+    case "start":
+      return start(options(command, rest));
+    case "keys create":
+      return createKey(options(command, rest));
+    case "keys list":
+      return listKeys(options(command, rest));
+    default:
+      throw new UsageError(
+        `Unknown command "${command}"; expected ${Object.keys(COMMANDS).join(", ")}. See ${COMMAND} --help.`,
+      );
+  }
+}
+
+function options<Command extends keyof typeof COMMANDS>(
+  command: Command,
+  args: readonly string[],
+): Options<(typeof COMMANDS)[Command]> {
+  try {
+    const { values } = parseArgs({ args: [...args], options: COMMANDS[command], strict: true });
+    return values;
+  } catch (error) {
+    const [sentence] = (error as Error).message.split(". ");
+    throw new UsageError(`${command}: ${sentence}. See ${COMMAND} --help.`, { cause: error });
+  }
+}
+
+type Options<Spec> = { [Name in keyof Spec]?: Spec[Name] extends { type: "boolean" } ? boolean : string };
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function version(): string {
+  const manifest = new URL("../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
+}

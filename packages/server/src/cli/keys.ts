@@ -1,0 +1,62 @@
+/** `inferq keys`: works on the data directory itself, while a server uses it too. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { type Flags, hashKey, loadConfig } from "../config/load.ts";
+import { StartError } from "../config/start-error.ts";
+import type { KeyStore } from "../store/keys.ts";
+import { sqliteKeys } from "../store/sqlite/keys.ts";
+import { say } from "./say.ts";
+
+export interface CreateOptions extends Flags {
+  readonly name?: string;
+  readonly owner?: string;
+  readonly admin?: boolean;
+}
+
+/** Makes a key and prints it, alone, on stdout. */
+export async function createKey(options: CreateOptions): Promise<void> {
+  const { dataDir } = await loadConfig(options);
+  using keys = openKeys(dataDir);
+  const { key, name } = addKey(keys, options);
+  say(`API key "${name}", shown this once; kept as a hash in ${dataDir}:`);
+  process.stdout.write(`${key}\n`);
+}
+
+export async function listKeys(options: Flags): Promise<void> {
+  const { dataDir } = await loadConfig(options);
+  using keys = openKeys(dataDir);
+  const list = keys.list();
+  if (list.length === 0) say(`No keys in ${dataDir}.`);
+  for (const { name, owner, admin, createdAt } of list) {
+    process.stdout.write([name, owner, admin ? "admin" : "-", new Date(createdAt).toISOString()].join("\t") + "\n");
+  }
+}
+
+/** The keys of a data directory. Throws `StartError` if it cannot be used. */
+export function openKeys(dataDir: string): KeyStore {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    return sqliteKeys(dataDir);
+  } catch (error) {
+    throw new StartError(`The keys in ${dataDir} cannot be opened: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+/** Adds a new random key: `sg_` and 128 random bits, the form that clients check for (in-practice, "Auth"). */
+export function addKey(
+  keys: KeyStore,
+  options: Pick<CreateOptions, "name" | "owner" | "admin"> = {},
+): { readonly key: string; readonly name: string } {
+  const key = `sg_${randomBytes(16).toString("hex")}`;
+  const hash = hashKey(key);
+  const name = options.name ?? `key-${hash.slice(0, 8)}`;
+  if (!/^[A-Za-z0-9._-]+$/.test(name)) {
+    throw new StartError(`A key's name must be letters, digits, ".", "_" and "-", got ${JSON.stringify(name)}.`);
+  }
+  try {
+    keys.add({ name, owner: options.owner ?? name, hash, admin: options.admin ?? false, createdAt: Date.now() });
+  } catch (error) {
+    throw new StartError((error as Error).message, { cause: error });
+  }
+  return { key, name };
+}

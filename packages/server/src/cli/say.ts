@@ -1,0 +1,7 @@
+/** How these commands are called here: in the repository the sources run through npm, elsewhere the published program. */
+export const COMMAND: string = import.meta.filename.endsWith(".ts") ? "npm run inferq --" : "npx inferq";
+
+/** A line for people, on stderr: stdout carries what programs read, the log and keys. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,79 @@
+/** `inferq start`: serves until it is told to stop, and tells a person how to use what it serves. */
+import { type Flags, type ResolvedConfig, loadConfig } from "../config/load.ts";
+import { type Server, startServer } from "../server.ts";
+import { addKey, openKeys } from "./keys.ts";
+import { COMMAND, say } from "./say.ts";
+
+/** Ctrl-C reaches this process from the terminal, from npm and from the bootstrap: within this time they are one signal. */
+const SAME_SIGNAL_MS = 500;
+
+export async function start(flags: Flags): Promise<void> {
+  const config = await loadConfig(flags);
+  const server = await startServer(config);
+  stopOnSignal(server);
+  void server.hopeless.then(async (error) => {
+    say(error.message);
+    await server.stop();
+    process.exit(1);
+  });
+  for (const line of welcome(config, server)) say(line);
+}
+
+/** The first signal stops gracefully: running requests may end, the rest go back to the queue. The second ends the process at once. */
+function stopOnSignal(server: Server): void {
+  let firstAt: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (firstAt === undefined) {
+      firstAt = performance.now();
+      say(`${signal}: stopping; a second signal stops at once.`);
+      void server.stop().then(() => process.exit(0));
+    } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
+      process.exit(signal === "SIGINT" ? 130 : 143);
+    }
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+}
+
+function welcome(config: ResolvedConfig, server: Server): string[] {
+  const key = keyForPeople(config);
+  return [
+    "",
+    `inferq serves ${server.address}   (API reference: ${server.address}/docs)`,
+    "",
+    "Models",
+    ...server.models.entries.map(({ definition, aliases, state }) => {
+      const also = aliases.map(({ name, standIn }) => `${name}${standIn === undefined ? "" : ", a stand-in"}`);
+      const names = definition.name + (also.length === 0 ? "" : ` (also ${also.join("; ")})`);
+      return `  ${names.padEnd(44)} ${definition.output.padEnd(6)} ${state.type}`;
+    }),
+    "",
+    `Data     ${config.dataDir}`,
+    `API key  ${key.told}`,
+    "",
+    "Try it",
+    `  ${curlLine(server, key.usable)}`,
+    "",
+  ];
+}
+
+/** Makes the first key where there is none; `usable` is what to put into the example. */
+function keyForPeople(config: ResolvedConfig): { readonly told: string; readonly usable: string } {
+  const placeholder = "YOUR_API_KEY";
+  if (config.apiKeys.length > 0) return { told: "from INFERQ_API_KEYS", usable: placeholder };
+  using keys = openKeys(config.dataDir);
+  if (keys.list().length > 0) {
+    return { told: `made earlier and kept as a hash; "${COMMAND} keys create" makes another`, usable: placeholder };
+  }
+  const { key } = addKey(keys, { name: "first" });
+  return { told: `${key}   (shown this once; kept as a hash)`, usable: key };
+}
+
+/** A line to paste into a shell: a submit if a model is served that asks for little, else the list of models. */
+function curlLine(server: Server, key: string): string {
+  const examples = { "emoji-scene": { prompt: "a red rose on a wooden table" }, "mock-inference": {} };
+  const [name, input] = Object.entries(examples).find(([model]) => server.models.find(model) !== undefined) ?? [];
+  const auth = `-H "x-api-key: ${key}"`;
+  if (name === undefined) return `curl ${auth} ${server.address}/v2/models`;
+  return `curl ${auth} -H "Content-Type: application/json" -d '${JSON.stringify(input)}' ${server.address}/v2/${name}`;
+}

@@ -1,0 +1,112 @@
+/** Wires the parts by hand; read from top to bottom, this is the diagram of a server. */
+import { join } from "node:path";
+import { destination, pino } from "pino";
+import { fsBlobStore } from "./blob/fs.ts";
+import type { ResolvedConfig } from "./config/load.ts";
+import { StartError } from "./config/start-error.ts";
+import { systemClock } from "./core/clock.ts";
+import { buildGateway } from "./gateway/app.ts";
+import { materialize } from "./media/materialize.ts";
+import { type Catalog, catalog } from "./model/catalog.ts";
+import { guardedFetch } from "./net/guard.ts";
+import { dataMarker, endLeftovers, startGuard } from "./runner/guard.ts";
+import { closeGateway, listen } from "./server/listen.ts";
+import { loadModels } from "./server/load-models.ts";
+import { watchSetups } from "./server/watch-setups.ts";
+import { sqliteKeys } from "./store/sqlite/keys.ts";
+import { sqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { metrics as makeMetrics } from "./telemetry/metrics.ts";
+import { listenForScrapes } from "./telemetry/metrics-server.ts";
+import { tracedStore } from "./telemetry/traced-store.ts";
+import { Sweeper } from "./worker/sweeper.ts";
+import { Worker } from "./worker/worker.ts";
+
+/** Longest time to fetch one input, all redirects together. */
+const FETCH_TIMEOUT_MS = 60_000;
+
+export interface Server {
+  /** Where clients on this machine reach it, such as `http://127.0.0.1:8787`. */
+  readonly address: string;
+  /** What is served, with states that change as the models load. */
+  readonly models: Catalog;
+  /** Resolves if it turns out that no model can be served, with the sentence that says why. Otherwise never. */
+  readonly hopeless: Promise<StartError>;
+  /** Gives running requests back to the queue after the grace, and ends every process. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts a server; resolves when it answers, while its models still load. Throws `StartError` if it cannot start. */
+export async function startServer(config: ResolvedConfig): Promise<Server> {
+  const clock = systemClock();
+  const logger = pino({ level: config.logLevel }, destination({ sync: false, minLength: 8_192, periodicFlush: 100 }));
+  // What has been opened is closed in the reverse order: at a stop, and when the start fails halfway.
+  await using opened = new AsyncDisposableStack();
+  opened.defer(() => logger.flush());
+
+  const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
+  const keys = opened.use(sqliteKeys(config.dataDir));
+  const blobs = fsBlobStore(join(config.dataDir, "files"));
+  const metrics = makeMetrics({ store: stored, clock, dataDirectory: config.dataDir });
+  const store = tracedStore(stored, { logger, metrics });
+
+  const marker = await dataMarker(config.dataDir);
+  const leftovers = await endLeftovers(marker);
+  if (leftovers > 0) logger.warn({ processes: leftovers }, "ended what an earlier server left running");
+  const guard = opened.use(startGuard((message) => logger.warn(message)));
+  const models = await loadModels(config, { guard, marker, logger });
+  const setups = watchSetups(models, logger);
+  const served = catalog(models, (name) => models.find((model) => model.name === name)!.runner.state);
+
+  const fetcher = guardedFetch({ allowPrivate: config.allowPrivate.includes("input"), timeoutMs: FETCH_TIMEOUT_MS });
+  const worker = opened.use(
+    new Worker({
+      name: `${process.pid}`,
+      store,
+      blobs,
+      clock,
+      log: logger,
+      models,
+      materialize: (input, schema, context) =>
+        materialize(input, schema, { ...context, blobs, fetcher, limitBytes: config.mediaLimitBytes }),
+      workDirectory: join(config.dataDir, "work"),
+      leaseMs: config.leaseSeconds * 1000,
+      stopGraceMs: config.stopGraceSeconds * 1000,
+      durableLeases: stored.unclean,
+    }),
+  );
+  const sweeper = opened.use(
+    new Sweeper({ store, blobs, clock, log: logger, uploadTtlMs: config.resultTtlSeconds * 1000 }),
+  );
+  const gateway = buildGateway({
+    store,
+    blobs,
+    keys,
+    staticKeys: config.apiKeys.map((key) => ({ ...key, owner: key.name, admin: false, createdAt: 0 })),
+    models: served,
+    settings: { ...config, publicUrl: config.publicUrl ?? null, allowPrivate: config.allowPrivate.includes("input") },
+    clock,
+    logger,
+    metrics,
+    ready: () => setups.ready(),
+  });
+  if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
+  opened.defer(() => closeGateway(gateway, worker));
+  const address = await listen(gateway, config);
+  await worker.start();
+  sweeper.start();
+  logger.info({ address, models: served.entries.length }, "listening");
+
+  const running = opened.move();
+  let stopped: Promise<void> | undefined;
+  return {
+    address,
+    models: served,
+    hopeless: setups.hopeless,
+    stop: () => (stopped ??= running.disposeAsync()),
+  };
+}
+
+/** What the store says when it cannot be opened is a sentence for the operator. */
+function toStartError(error: Error): never {
+  throw new StartError(error.message, { cause: error });
+}

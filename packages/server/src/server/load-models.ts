@@ -1,0 +1,88 @@
+/** From the config's entries to models that can run. */
+import type { Logger } from "pino";
+import type { ModelEntry } from "../config/config.ts";
+import type { ResolvedConfig } from "../config/load.ts";
+import { resolveModule } from "../config/resolve-module.ts";
+import { StartError } from "../config/start-error.ts";
+import type { ServedModel } from "../model/catalog.ts";
+import type { ModelDefinition } from "../model/model.ts";
+import type { Guard } from "../runner/guard.ts";
+import { inlineRunner } from "../runner/inline.ts";
+import { processRunner } from "../runner/process.ts";
+import type { Runner } from "../runner/runner.ts";
+import type { WorkerModel } from "../worker/attempt.ts";
+
+export type LoadedModel = ServedModel & WorkerModel;
+
+export interface Surroundings {
+  readonly guard: Guard;
+  /** Marks the child processes of this data directory. */
+  readonly marker: string;
+  readonly logger: Logger;
+}
+
+const DEFAULT_TIMEOUT_SECONDS = 600;
+
+/** The config's models, with runners that are not started yet. Throws `StartError` if a module is missing or declares no model. */
+export async function loadModels(config: ResolvedConfig, surroundings: Surroundings): Promise<LoadedModel[]> {
+  return await Promise.all(
+    config.models.map(async (entry) => {
+      const module = resolveModule(entry.module, config.configPath);
+      const own = await importModel(module, entry.module);
+      const definition = entry.name === undefined ? own : { ...own, name: entry.name };
+      return {
+        name: definition.name,
+        definition,
+        aliases: (entry.aliases ?? []).map((alias) => (typeof alias === "string" ? { name: alias } : alias)),
+        timeoutMs: 1000 * (entry.timeoutSeconds ?? definition.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
+        runner: runnerOf(entry, module, definition, surroundings),
+      };
+    }),
+  );
+}
+
+function runnerOf(
+  entry: ModelEntry,
+  module: string,
+  definition: ModelDefinition,
+  { guard, marker, logger }: Surroundings,
+): Runner {
+  const concurrency = entry.concurrency ?? definition.concurrency ?? 1;
+  if (entry.runner === "inline") return inlineRunner({ definition, concurrency });
+  return processRunner({
+    module,
+    concurrency,
+    guard,
+    marker,
+    processes: entry.processes ?? 1,
+    onOutput: (line) => logger.info({ model: definition.name, line }, "model says"),
+  });
+}
+
+async function importModel(module: string, specifier: string): Promise<ModelDefinition> {
+  let found: unknown;
+  try {
+    found = ((await import(module)) as { readonly default?: unknown }).default;
+  } catch (error) {
+    throw new StartError(`The model "${specifier}" could not be loaded: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+  if (isModel(found)) return found;
+  throw new StartError(
+    `The module "${specifier}" declares no model; expected export default defineModel({ name, output, input, run }).`,
+  );
+}
+
+function isModel(value: unknown): value is ModelDefinition {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, output, input, run } = value as Readonly<Record<string, unknown>>;
+  const outputs = ["image", "video", "audio", "text"];
+  return (
+    typeof name === "string" &&
+    outputs.includes(output as string) &&
+    typeof input === "object" &&
+    input !== null &&
+    typeof run === "function"
+  );
+}

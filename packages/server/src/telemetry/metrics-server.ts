@@ -1,0 +1,30 @@
+/** `/metrics` on a port of its own, for a scraper on this machine that has no key. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { Metrics } from "./metrics.ts";
+
+/** Listens on 127.0.0.1 until disposed of. Rejects if the port is taken. */
+export async function listenForScrapes(
+  metrics: Pick<Metrics, "render" | "contentType">,
+  port: number,
+): Promise<AsyncDisposable> {
+  const server = createServer((request, response) => {
+    if (request.url !== "/metrics") {
+      response.writeHead(404, { "content-type": "application/json" }).end('{"error":"Only /metrics is served here."}');
+      return;
+    }
+    void metrics.render().then(
+      (text) => response.writeHead(200, { "content-type": metrics.contentType }).end(text),
+      (error: Error) => response.writeHead(500, { "content-type": "text/plain" }).end(error.message),
+    );
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
