@@ -66,7 +66,7 @@ async function ratesOver(bench: Bench, dataDir: string, count: number): Promise<
     () => poll(server.port, paths),
     async () => {
       await using empty = await Server.start(bench.ground, waiting);
-      return poll(empty.port, await queued(empty, 1_000));
+      return await poll(empty.port, await queued(empty, 1_000));
     },
   );
   const submits = await against(
@@ -75,7 +75,7 @@ async function ratesOver(bench: Bench, dataDir: string, count: number): Promise<
     () => submit(server.port),
     async () => {
       await using empty = await Server.start(bench.ground, waiting);
-      return submit(empty.port);
+      return await submit(empty.port);
     },
   );
   const rss = memory(server).server;

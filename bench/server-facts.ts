@@ -1,12 +1,14 @@
 /** What can be learned about a running server from outside: its metrics, memory and files. */
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { httpRequest } from "./connection.ts";
-import { type Server, ask } from "./processes.ts";
+import type { Server } from "./processes.ts";
 
 /** Sum of a metric's samples whose labels include `labels`; 0 when it has none yet. */
 export async function metric(server: Server, name: string, labels = ""): Promise<number> {
-  const { body } = await ask(server.metricsPort, httpRequest("/metrics", {}));
+  const response = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`, {
+    signal: AbortSignal.timeout(10_000),
+  });
+  const body = await response.text();
   const samples = body.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
   if (!body.includes(`# TYPE ${name} `)) throw new Error(`The server's /metrics has no ${name}.`);
   const fitting = samples.filter((line) => line.includes(labels));
