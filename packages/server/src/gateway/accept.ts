@@ -1,11 +1,13 @@
 /** From a submit's HTTP request to a queued request; V2 and V1 share it. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
-import { randomToken } from "../core/ids.ts";
 import type { StoredInput } from "../core/request.ts";
-import { intake, ownBases } from "../media/intake.ts";
+import { intake, ownBases, type Upload } from "../media/intake.ts";
+import { mediaFields } from "../media/media.ts";
 import { isSchema } from "../model/coerce.ts";
-import { checkContentType, readFields } from "./body.ts";
+import type { JsonSchema } from "../model/model.ts";
+import { checkContentType, fieldsOf, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 
 /** Larger inputs are files: the queue holds no photos. */
@@ -13,12 +15,15 @@ const MAX_INPUT_IN_QUEUE = 64 * 1024;
 /** Names of unknown fields that fit into a header. */
 const MAX_WARNED_FIELDS = 10;
 
-/** What was accepted, and what of the body was for the gateway rather than for the model. */
+/** What was accepted. */
 export interface Accepted {
   readonly id: string;
+  /** Origin under which the caller reached the server. */
   readonly base: string;
-  /** `"base64": true` was in the body, and is no field of the model's. */
-  readonly base64: boolean;
+  /** The body's fields as they came. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Those of them that the model does not know. */
+  readonly unknown: readonly string[];
 }
 
 interface ModelPath {
@@ -61,46 +66,47 @@ export function guardSubmits(app: FastifyInstance, check: (request: FastifyReque
 }
 
 /** Makes the function that checks a submit's body, stores its files and enqueues the request. */
-export function accepter(
-  context: GatewayContext,
-  newId: () => string,
-): (request: FastifyRequest, reply: FastifyReply) => Promise<Accepted> {
-  const { blobs, store, clock, settings } = context;
-  return async (request, reply) => {
+export function accepter(context: GatewayContext, newId: () => string): (request: FastifyRequest) => Promise<Accepted> {
+  const { blobs, store, clock, settings, logger } = context;
+
+  /** Stores the input's media, and the input itself when it is large. */
+  const takeIn = async (
+    id: string,
+    input: Record<string, unknown>,
+    schema: JsonSchema,
+    uploads: ReadonlyMap<string, Upload>,
+    own: () => readonly string[],
+  ): Promise<{ readonly input: StoredInput; readonly hasFiles: boolean }> => {
+    const { mediaLimitBytes: limitBytes, allowPrivate } = settings;
+    const taken = hasMedia(input, schema)
+      ? await intake(input, schema, { id, blobs, uploads, limitBytes, ownBases: own(), allowPrivate })
+      : { input, hasFiles: false };
+    const json = JSON.stringify(taken.input);
+    if (json.length <= MAX_INPUT_IN_QUEUE) return { input: { json }, hasFiles: taken.hasFiles };
+    const key = newBlobKey(id, 0, "json");
+    await blobs.put(key, { bytes: Buffer.from(json) });
+    return { input: { key }, hasFiles: true };
+  };
+
+  return async (request) => {
     const { caller, model } = request;
     if (caller === null || model === null) throw new InferqError("internal");
     const base = context.baseOf(request.raw);
-    const form = await readFields(request, settings.bodyLimitBytes);
-    if (form.uploads.size > 0 || request.isMultipart()) wrapLists(form.fields, model.definition.input);
-    const { input: checked, unknown } = model.check(form.fields);
+    const { fields, uploads } = fieldsOf(request);
+    const schema = model.definition.input;
+    if (request.body instanceof Form) wrapLists(fields, schema);
+    const { input, unknown } = model.check(fields);
 
     const id = newId();
-    let hasFiles = false;
     try {
-      const taken = await intake(checked, model.definition.input, {
-        id,
-        blobs,
-        uploads: form.uploads,
-        limitBytes: settings.mediaLimitBytes,
-        ownBases: ownBases(base, settings.publicUrl ?? undefined, request.socket.localPort ?? 0),
-        allowPrivate: settings.allowPrivate,
-      });
-      hasFiles = taken.hasFiles;
-      const json = JSON.stringify(taken.input);
-      let input: StoredInput = { json };
-      if (json.length > MAX_INPUT_IN_QUEUE) {
-        const key = `${id}/0/${randomToken()}.json`;
-        hasFiles = true;
-        await blobs.put(key, { bytes: Buffer.from(json) });
-        input = { key };
-      }
+      const own = (): string[] => ownBases(base, settings.publicUrl ?? undefined, request.socket.localPort ?? 0);
+      const taken = await takeIn(id, input, schema, uploads, own);
       const now = clock.now();
       await store.enqueue({
         id,
         model: model.definition.name,
         owner: caller.owner,
-        input,
-        hasFiles,
+        ...taken,
         priority: 0,
         createdAt: now,
         notBefore: now,
@@ -112,18 +118,25 @@ export function accepter(
         publicBase: base,
       });
     } catch (error) {
-      await blobs.deletePrefix(`${id}/`).catch((err: unknown) => context.logger.warn({ id, err }, "files are left"));
+      await blobs.deletePrefix(`${id}/`).catch((err: unknown) => logger.warn({ id, err }, "files were left behind"));
       throw error;
     }
-    context.logger.info({ id, key: caller.name, model: model.definition.name }, "request accepted");
-    const ignored = unknown.filter((name) => name !== "base64");
-    if (ignored.length > 0) reply.header("warning", warning(ignored));
-    return { id, base, base64: isTrue(form.fields["base64"]) && unknown.includes("base64") };
+    logger.info({ id, key: caller.name, model: model.definition.name }, "request accepted");
+    return { id, base, fields, unknown };
   };
 }
 
+const mediaNames = new WeakMap<JsonSchema, readonly string[]>();
+
+/** Whether there is any medium to take in; most submits of text have none, and are many. */
+function hasMedia(input: Readonly<Record<string, unknown>>, schema: JsonSchema): boolean {
+  let names = mediaNames.get(schema);
+  if (names === undefined) mediaNames.set(schema, (names = [...mediaFields(schema).keys()]));
+  return names.some((name) => input[name] !== undefined);
+}
+
 /** A form has no lists: a single value stands for a list of one where the model wants a list. */
-function wrapLists(fields: Record<string, unknown>, schema: Readonly<Record<string, unknown>>): void {
+function wrapLists(fields: Record<string, unknown>, schema: JsonSchema): void {
   const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
   for (const [name, property] of Object.entries(properties)) {
     const value = fields[name];
@@ -133,13 +146,10 @@ function wrapLists(fields: Record<string, unknown>, schema: Readonly<Record<stri
   }
 }
 
-function isTrue(value: unknown): boolean {
-  return value === true || value === "true";
-}
-
-/** RFC 7234 §5.5. Field names are the client's own text: only what a quoted string of a header may hold is kept. */
-function warning(ignored: readonly string[]): string {
+/** Names the fields that were ignored (RFC 7234 §5.5). They are the client's own text: what a header cannot hold is replaced. */
+export function warnOf(ignored: readonly string[], reply: FastifyReply): void {
+  if (ignored.length === 0) return;
   const names = ignored.slice(0, MAX_WARNED_FIELDS).map((name) => name.slice(0, 50).replace(/[^ !#-[\]-~]/g, "?"));
   if (ignored.length > MAX_WARNED_FIELDS) names.push(`and ${ignored.length - MAX_WARNED_FIELDS} more`);
-  return `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`;
+  reply.header("warning", `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`);
 }

@@ -1,11 +1,11 @@
 /** The gateway: every route, and what holds for all of them. */
-import multipart from "@fastify/multipart";
+import { createServer, type ServerOptions } from "node:http";
 import { fastify, type FastifyInstance } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { idMaker } from "../core/ids.ts";
 import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
-import { authenticator } from "./auth.ts";
-import { readJsonBodies } from "./body.ts";
+import { authenticator, identifier } from "./auth.ts";
+import { readBodies } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { answerClientError, errorHandler, sendError } from "./errors.ts";
@@ -15,43 +15,53 @@ import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
 import { requestRoutes } from "./requests.ts";
 import { routeList } from "./routes.ts";
+import { statusPoll } from "./status-poll.ts";
 import { submitRoute } from "./submit.ts";
 import { syncRoute } from "./sync.ts";
 import { uploadRoute } from "./uploads.ts";
 import { baseOf } from "./urls.ts";
 import { waiter } from "./waiter.ts";
 
-/** Longer than the idle time of usual proxies (60 s), so that it is they who close: a proxy that reuses a connection which closes just then answers 502. */
-const KEEP_ALIVE_MS = 75_000;
-/** A client has this long to send its headers, and then its whole body; slower ones hold connections for nothing. */
-const HEADERS_MS = 20_000;
-const BODY_MS = 300_000;
+const SERVER: ServerOptions = {
+  // Longer than the idle time of usual proxies (60 s), so that it is they who close: a proxy that sends
+  // on a connection which is being closed just then answers 502.
+  keepAliveTimeout: 75_000,
+  // A client has this long to send its headers, and its whole request; slower ones hold connections for nothing.
+  headersTimeout: 20_000,
+  requestTimeout: 300_000,
+  connectionsCheckingInterval: 5_000,
+};
 
 /** Makes the gateway; `listen` and `close` are the caller's. */
 export function buildGateway(options: GatewayOptions): FastifyInstance {
   const { logger, settings, store } = options;
+  const identify = identifier(options.staticKeys, options.keys, options.clock);
+  const context: GatewayContext = {
+    ...options,
+    identify,
+    authenticate: authenticator(identify),
+    baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
+  };
   const onError = errorHandler(logger, settings.bodyLimitBytes);
+  const poll = statusPoll(context);
+  let closing = false;
   const app = fastify({
     logger: false, // its logger makes a child for every request; ours logs what happens to requests
     bodyLimit: settings.bodyLimitBytes,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: BODY_MS,
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
     return503OnClosing: false,
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler: answerClientError,
     frameworkErrors: onError,
+    serverFactory: (route) =>
+      createServer(SERVER, (request, response) => {
+        // While closing, every answer ends its connection: the router sees to that.
+        if (closing || !poll(request, response)) route(request, response);
+      }),
   });
-  const context: GatewayContext = {
-    ...options,
-    authenticate: authenticator(options.staticKeys, options.keys, options.clock),
-    baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
-  };
   const newId = idMaker(options.clock);
   const routes = routeList(app);
   const waits = waiter(store);
-  let closing = false;
 
   app.addHook("preClose", (done) => {
     closing = true;
@@ -68,10 +78,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     sendError(new InferqError("method_not_allowed", { method: request.method, path, allowed }), request, reply);
   });
 
-  readJsonBodies(app);
+  readBodies(app);
   app.decorateRequest("caller", null);
   app.decorateRequest("model", null);
-  void app.register(multipart);
   cors(app, settings.corsOrigins, (path) => routes.allowed(path));
 
   requestRoutes(app, context);

@@ -5,6 +5,9 @@ import type { Clock } from "../core/clock.ts";
 import { InferqError } from "../core/errors.ts";
 import type { ApiKey, KeyStore } from "../store/keys.ts";
 
+/** The caller's key, or undefined if there is none or it is not known. */
+export type Identify = (headers: IncomingHttpHeaders) => ApiKey | undefined;
+
 /** Answers the caller's key. Throws `missing_key` or `invalid_key`. */
 export type Authenticate = (headers: IncomingHttpHeaders) => ApiKey;
 
@@ -14,9 +17,11 @@ const REMEMBERED_MS = 5_000;
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /** Keys of the configuration are looked up first, then those of the key store, which the CLI may change meanwhile. */
-export function authenticator(staticKeys: readonly ApiKey[], keys: Pick<KeyStore, "find">, clock: Clock): Authenticate {
+export function identifier(staticKeys: readonly ApiKey[], keys: Pick<KeyStore, "find">, clock: Clock): Identify {
   const fixed = new Map(staticKeys.map((key) => [key.hash, key]));
   const remembered = new Map<string, { readonly key: ApiKey; readonly until: number }>();
+  /** Digests of secrets that were good when they came, so that a poll need not hash; no more of them than keys. */
+  const digests = new Map<string, string>();
 
   const stored = (digest: string): ApiKey | undefined => {
     const known = remembered.get(digest);
@@ -29,10 +34,20 @@ export function authenticator(staticKeys: readonly ApiKey[], keys: Pick<KeyStore
 
   return (headers) => {
     const secret = secretOf(headers);
-    if (secret === "") throw new InferqError("missing_key");
-    const digest = hash("sha256", secret);
+    if (secret === "") return undefined;
+    const digest = digests.get(secret) ?? hash("sha256", secret);
     const key = fixed.get(digest) ?? stored(digest);
-    if (key === undefined) throw new InferqError("invalid_key");
+    if (key === undefined) digests.delete(secret);
+    else digests.set(secret, digest);
+    return key;
+  };
+}
+
+/** Makes `identify` insist. */
+export function authenticator(identify: Identify): Authenticate {
+  return (headers) => {
+    const key = identify(headers);
+    if (key === undefined) throw new InferqError(secretOf(headers) === "" ? "missing_key" : "invalid_key");
     return key;
   };
 }

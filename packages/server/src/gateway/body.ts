@@ -16,9 +16,12 @@ export function checkContentType(request: FastifyRequest): void {
   throw new InferqError("wrong_content_type", { got: header === undefined || header === "" ? "none" : header });
 }
 
-/** Makes `app` read JSON bodies. A body that is no JSON is refused with `malformed_json`. */
-export function readJsonBodies(app: FastifyInstance): void {
+/** Makes `app` read JSON and forms. What is no such thing is refused with `malformed_json` or `malformed_multipart`. */
+export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  app.addContentTypeParser("multipart/form-data", { parseAs: "buffer" }, (request: FastifyRequest, body: Buffer) =>
+    parseForm(body, request.headers["content-type"] ?? ""),
+  );
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
     try {
       done(null, parseJson(body as Buffer));
@@ -61,17 +64,19 @@ function checkDepth(root: unknown): void {
 }
 
 /** The fields of a body. Where a file was sent stands the name under which `uploads` has it. */
-export interface Form {
-  readonly fields: Record<string, unknown>;
-  readonly uploads: ReadonlyMap<string, Upload>;
+export class Form {
+  readonly fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  readonly uploads = new Map<string, Upload>();
 }
 
-const NO_UPLOADS: Form["uploads"] = new Map();
+const NO_UPLOADS: ReadonlyMap<string, Upload> = new Map();
 
 /** What a submit's body says, whichever form it has. Throws `invalid_input` when JSON is not an object. */
-export async function readFields(request: FastifyRequest, limitBytes: number): Promise<Form> {
-  if (request.isMultipart()) return await readForm(request, limitBytes);
+export function fieldsOf(
+  request: FastifyRequest,
+): Pick<Form, "fields"> & { readonly uploads: ReadonlyMap<string, Upload> } {
   const { body } = request;
+  if (body instanceof Form) return body;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     const got = body === null ? "null" : Array.isArray(body) ? "a list" : `a ${typeof body}`;
     throw new InferqError("invalid_input", { detail: `The body must be a JSON object, got ${got}.` });
@@ -79,35 +84,25 @@ export async function readFields(request: FastifyRequest, limitBytes: number): P
   return { fields: body as Record<string, unknown>, uploads: NO_UPLOADS };
 }
 
-/** A field that comes several times, or whose name ends in `[]`, is a list. */
-async function readForm(request: FastifyRequest, limitBytes: number): Promise<Form> {
-  const fields = Object.create(null) as Record<string, unknown>;
-  const uploads = new Map<string, Upload>();
-  let taken = 0;
-  const take = (bytes: number): void => {
-    taken += bytes;
-    if (taken > limitBytes) throw new InferqError("body_too_large", { limit: limitBytes });
-  };
+/** Read by the parser that Node's `fetch` has. A field that comes several times, or whose name ends in `[]`, is a list. */
+async function parseForm(body: Buffer, contentType: string): Promise<Form> {
+  let data: FormData;
   try {
-    for await (const part of request.parts({ limits: { fieldSize: limitBytes, fileSize: limitBytes, parts: 200 } })) {
-      if (part.type === "file") {
-        const bytes = await part.toBuffer();
-        take(bytes.length);
-        const name = `multipart:${uploads.size}`; // no media value looks like this
-        uploads.set(name, { bytes });
-        add(fields, part.fieldname, name);
-      } else {
-        if (part.valueTruncated) throw new InferqError("body_too_large", { limit: limitBytes });
-        take(typeof part.value === "string" ? part.value.length : 0);
-        add(fields, part.fieldname, part.value);
-      }
-    }
-  } catch (error) {
-    if (error instanceof InferqError) throw error;
-    if ((error as { code?: string }).code === "FST_REQ_FILE_TOO_LARGE") throw error;
-    throw new InferqError("malformed_multipart", { detail: shortened((error as Error).message) });
+    data = await new Response(body, { headers: { "content-type": contentType } }).formData();
+  } catch {
+    throw new InferqError("malformed_multipart", { detail: "its parts cannot be told apart" });
   }
-  return { fields, uploads };
+  const form = new Form();
+  for (const [name, value] of data) {
+    if (typeof value === "string") {
+      add(form.fields, name, value);
+    } else {
+      const standIn = `multipart:${form.uploads.size}`; // no media value looks like this
+      form.uploads.set(standIn, { bytes: await value.bytes() });
+      add(form.fields, name, standIn);
+    }
+  }
+  return form;
 }
 
 function add(fields: Record<string, unknown>, name: string, value: unknown): void {

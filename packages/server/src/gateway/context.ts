@@ -1,13 +1,15 @@
+import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import type { ApiKey } from "../store/keys.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
-import type { Authenticate } from "./auth.ts";
+import type { Authenticate, Identify } from "./auth.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { BaseOf } from "./urls.ts";
 import { JSON_TYPE } from "./errors.ts";
 
 /** What the routes share. */
 export interface GatewayContext extends GatewayOptions {
+  readonly identify: Identify;
   readonly authenticate: Authenticate;
   readonly baseOf: BaseOf;
 }
@@ -24,4 +26,25 @@ declare module "fastify" {
 /** Sends a body that is JSON already. Nobody may keep it: states change, and results expire. */
 export function sendJson(reply: FastifyReply, body: string): FastifyReply {
   return reply.header("content-type", JSON_TYPE).header("cache-control", "no-store").send(body);
+}
+
+/** As `sendJson`, for a body of ASCII alone (ids, a checked host, figures) on the paths that must be fast. */
+export function sendAscii(reply: FastifyReply, body: string): void {
+  reply.hijack();
+  writeAscii(reply.raw, body, Object.entries(reply.getHeaders()).flat().map(String));
+}
+
+/** Header names and values in turn and a latin1 body leave in one write, without being encoded. */
+export function writeAscii(response: ServerResponse, body: string, headers: readonly string[]): void {
+  const length = String(body.length);
+  response.writeHead(200, [
+    "content-type",
+    JSON_TYPE,
+    "cache-control",
+    "no-store",
+    "content-length",
+    length,
+    ...headers,
+  ]);
+  response.end(body, "latin1");
 }

@@ -4,7 +4,7 @@ import { InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
-import type { accepter, Accepted } from "./accept.ts";
+import { type accepter, type Accepted, warnOf } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { sendStreamed } from "./streams.ts";
 import type { Waiter } from "./waiter.ts";
@@ -18,8 +18,10 @@ export function syncRoute(
   const { store, settings } = context;
 
   app.post("/v1/:model", async (request, reply) => {
-    const accepted = await accept(request, reply);
+    const accepted = await accept(request);
     const { id } = accepted;
+    const { base64, ignored } = asksForBase64(accepted);
+    warnOf(ignored, reply);
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
@@ -31,26 +33,37 @@ export function syncRoute(
       throw new InferqError("sync_timeout", { id, seconds: settings.syncTimeoutSeconds });
     }
     reply.header("x-generation-time", ((done.inferenceMs ?? 0) / 1000).toFixed(3));
-    await sendOutput(reply, done, accepted, context);
+    await sendOutput(reply, done, accepted.base, base64, context);
     return reply;
   });
+}
+
+/** Whether `"base64": true` is in the body and meant for the gateway: not when the model itself has such a field. */
+function asksForBase64({ fields, unknown }: Accepted): {
+  readonly base64: boolean;
+  readonly ignored: readonly string[];
+} {
+  const ignored = unknown.filter((name) => name !== "base64");
+  const base64 = fields["base64"];
+  return { base64: ignored.length < unknown.length && (base64 === true || base64 === "true"), ignored };
 }
 
 /** The file itself, the file as base64, or the text's JSON. */
 async function sendOutput(
   reply: FastifyReply,
   done: Request,
-  accepted: Accepted,
+  base: string,
+  asBase64: boolean,
   { blobs }: GatewayContext,
 ): Promise<void> {
   const { result } = done;
   const file = result === null ? undefined : syncFile(result);
   if (result === null || result.kind === "text" || file === undefined) {
-    const body = resultBody(done, accepted.base);
+    const body = resultBody(done, base);
     if (typeof body === "string") return void sendJson(reply, body);
     return await sendStreamed(reply, blobs, body, "text");
   }
-  if (accepted.base64) return await sendStreamed(reply, blobs, base64Body(result, file, done), "base64");
+  if (asBase64) return await sendStreamed(reply, blobs, base64Body(result, file, done), "base64");
   const bytes = await blobs.get(file.key);
   if (bytes === undefined) throw new InferqError("unknown_file");
   reply.header("content-type", file.contentType).header("content-length", file.size);

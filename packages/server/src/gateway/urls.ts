@@ -15,10 +15,13 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(
 /** `publicUrl` wins over everything; `X-Forwarded-*` counts only when the peer is in `trustedProxies`. */
 export function baseOf(publicUrl: string | null, trustedProxies: readonly string[]): BaseOf {
   if (publicUrl !== null) {
-    const fixed = publicUrl.replace(/\/+$/, "");
-    return () => fixed;
+    const { origin } = new URL(publicUrl); // a name outside ASCII in its ASCII form
+    return () => origin;
   }
   const trusted = trustedProxies.length === 0 ? undefined : blockList(trustedProxies);
+  // The last Host and its base: most callers use the same one.
+  let lastHost: string | undefined;
+  let lastBase = "";
   return (request) => {
     const { headers } = request;
     if (trusted !== undefined && isTrusted(trusted, request.socket.remoteAddress)) {
@@ -26,7 +29,11 @@ export function baseOf(publicUrl: string | null, trustedProxies: readonly string
       const secure = nearest(headers["x-forwarded-proto"])?.toLowerCase() === "https";
       return `${secure ? "https" : "http"}://${host}`;
     }
-    return `http://${checked(headers.host)}`;
+    if (headers.host !== lastHost || lastHost === undefined) {
+      lastBase = `http://${checked(headers.host)}`;
+      lastHost = headers.host;
+    }
+    return lastBase;
   };
 }
 
