@@ -16,7 +16,9 @@ it("syncs the write-ahead log between the receipt of a lone submit and its answe
   );
 
   const received = lines.findIndex((line) => /(read|recvfrom)\(.*POST \/v2\/mock-inference/.test(line));
-  const answered = lines.findIndex((line, at) => at > received && /(write|writev|sendto|sendmsg)\(.*HTTP\/1\.1 200/.test(line));
+  const answered = lines.findIndex(
+    (line, at) => at > received && /(write|writev|sendto|sendmsg)\(.*HTTP\/1\.1 200/.test(line),
+  );
   expect(received).toBeGreaterThan(-1);
   expect(answered).toBeGreaterThan(received);
   const between = lines.slice(received, answered);
