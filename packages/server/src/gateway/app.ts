@@ -8,6 +8,7 @@ import { authenticator, identifier } from "./auth.ts";
 import { readBodies } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
+import { docsRoutes } from "./docs.ts";
 import { answerClientError, errorHandler, sendError } from "./errors.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
@@ -88,6 +89,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   modelRoutes(app, context);
   healthRoutes(app, context);
   metricsRoute(app, context);
+  docsRoutes(app, context);
   void app.register((scope, _options, done) => {
     guardSubmits(
       scope,

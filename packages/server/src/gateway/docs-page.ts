@@ -1,0 +1,210 @@
+/**
+ * `GET /docs`: the OpenAPI document as a page for people, made here and without any script, so that it
+ * works with nothing but this server and nothing in it can run.
+ */
+import { createHash } from "node:crypto";
+import { isSchema } from "../model/coerce.ts";
+import { STYLE } from "./docs-style.ts";
+import { type Json, TAGS } from "./openapi.ts";
+
+/** No script at all; the one style sheet by its hash. */
+export const DOCS_POLICY: string =
+  `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; ` +
+  `base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+  readonly about: Json;
+}
+
+/** The page for `document`, as made by `openapi`. */
+export function docsPage(document: Json): string {
+  const operations = operationsOf(document);
+  const base = String((document["servers"] as Json[])[0]!["url"]);
+  const sections = TAGS.map(({ name, description }) => {
+    const own = operations.filter(({ about }) => (about["tags"] as string[]).includes(name));
+    return `<section><h2>${escape(name)}</h2><p class="lead">${escape(description)}</p>${own
+      .map((operation) => card(operation, document, base))
+      .join("")}</section>`;
+  });
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>inferq API</title><style>${STYLE}</style></head>
+<body><nav><a class="brand" href="#top">inferq</a>${TAGS.map(({ name }) => menu(name, operations)).join("")}
+<p><a href="/openapi.json">openapi.json</a></p></nav>
+<main id="top"><h1>API reference</h1>
+<p class="lead">Submit a request, get its id at once, poll its status, fetch the result. Base URL <code>${escape(base)}</code>.</p>
+<p>Send your key as <code>x-api-key: KEY</code> or <code>Authorization: Bearer KEY</code>. Bodies are JSON; errors are
+<code>{"error": "…"}</code> with a code in <code>X-Error-Code</code>.</p>
+${sections.join("\n")}</main></body></html>
+`;
+}
+
+function operationsOf(document: Json): Operation[] {
+  const operations: Operation[] = [];
+  for (const [path, methods] of Object.entries(document["paths"] as Record<string, Json>)) {
+    for (const [method, about] of Object.entries(methods)) {
+      operations.push({ method: method.toUpperCase(), path, about: about as Json });
+    }
+  }
+  return operations;
+}
+
+function menu(tag: string, operations: readonly Operation[]): string {
+  const items = operations
+    .filter(({ about }) => (about["tags"] as string[]).includes(tag))
+    .map(({ method, path, about }) => `<li><a href="#${anchor(about)}">${badge(method)} ${escape(path)}</a></li>`);
+  return `<h3>${escape(tag)}</h3><ul>${items.join("")}</ul>`;
+}
+
+function card(operation: Operation, document: Json, base: string): string {
+  const { method, path, about } = operation;
+  const description = plain(about["description"]);
+  const schema = bodySchema(about);
+  return (
+    `<article id="${anchor(about)}"><h4>${badge(method)} <code>${escape(path)}</code></h4>` +
+    `<p>${escape(String(about["summary"]))}.</p>` +
+    (description === "" ? "" : `<p class="note">${escape(description)}</p>`) +
+    pathTable(about["parameters"]) +
+    (schema === undefined ? "" : fieldTable("Body", resolve(schema, document))) +
+    `<pre><code>${escape(curl(operation, base, schema === undefined ? undefined : resolve(schema, document)))}</code></pre>` +
+    answers(about, document) +
+    `</article>`
+  );
+}
+
+function pathTable(parameters: unknown): string {
+  if (!Array.isArray(parameters)) return "";
+  const rows = (parameters as Json[]).map(
+    (one) => `<tr><td><code>${escape(String(one["name"]))}</code></td><td>${escape(String(one["in"]))}</td></tr>`,
+  );
+  return `<table><thead><tr><th>Parameter</th><th>In</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}
+
+function fieldTable(title: string, schema: Json): string {
+  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
+  const required = Array.isArray(schema["required"]) ? (schema["required"] as string[]) : [];
+  const rows = Object.entries(properties).map(([name, property]) => {
+    const field = isSchema(property) ? property : {};
+    const mark = required.includes(name) ? ` <span class="must">required</span>` : "";
+    return (
+      `<tr><td><code>${escape(name)}</code>${mark}</td><td>${escape(typeText(field))}</td>` +
+      `<td>${escape(plain(field["description"]))}</td></tr>`
+    );
+  });
+  if (rows.length === 0) return "";
+  return `<table><thead><tr><th>${title}</th><th>Type</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}
+
+/** "whole number, 1 to 50, default 20". */
+function typeText(field: Json): string {
+  const parts: string[] = [baseType(field)];
+  const { minimum, maximum } = field;
+  if (minimum !== undefined && maximum !== undefined) parts.push(`${plain(minimum)} to ${plain(maximum)}`);
+  else if (minimum !== undefined) parts.push(`at least ${plain(minimum)}`);
+  else if (maximum !== undefined) parts.push(`at most ${plain(maximum)}`);
+  if (field["default"] !== undefined) parts.push(`default ${JSON.stringify(field["default"])}`);
+  return parts.join(", ");
+}
+
+function baseType(field: Json): string {
+  if (typeof field["$ref"] === "string") return field["$ref"].split("/").at(-1)!;
+  if (typeof field["contentMediaType"] === "string")
+    return `${field["contentMediaType"]}: URL, data URI, base64 or file`;
+  if (Array.isArray(field["enum"])) return field["enum"].map((value) => JSON.stringify(value)).join(" | ");
+  if ("const" in field) return JSON.stringify(field["const"]);
+  if (field["type"] === "array" && isSchema(field["items"])) return `list of ${baseType(field["items"])}`;
+  return [field["type"] ?? "any"].flat().map(plain).join(" | ");
+}
+
+function answers(about: Json, document: Json): string {
+  const rows = Object.entries(about["responses"] as Record<string, Json>).map(([code, response]) => {
+    const known = resolve(response, document);
+    const names = schemaNames(known).map((name) => `<code>${escape(name)}</code>`);
+    return `<tr><td>${code}</td><td>${escape(String(known["description"]))}</td><td>${names.join(" ")}</td></tr>`;
+  });
+  const shapes = [
+    ...new Set(
+      Object.values(about["responses"] as Record<string, Json>).flatMap((response) =>
+        schemaNames(resolve(response, document)),
+      ),
+    ),
+  ]
+    .filter((name) => name !== "Error")
+    .map(
+      (name) =>
+        `<details><summary>${escape(name)}</summary>${fieldTable("Field", (document["components"] as { schemas: Record<string, Json> }).schemas[name]!)}</details>`,
+    );
+  return `<table><thead><tr><th>Answer</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>${shapes.join("")}`;
+}
+
+/** The named schemas that an answer may have. */
+function schemaNames(response: Json): string[] {
+  const content = isSchema(response["content"]) ? response["content"] : {};
+  return Object.values(content).flatMap((media) => {
+    const schema = (media as { schema: Json }).schema;
+    const several = (schema["oneOf"] as Json[] | undefined) ?? [schema];
+    return several.flatMap((one) => (typeof one["$ref"] === "string" ? [one["$ref"].split("/").at(-1)!] : []));
+  });
+}
+
+function bodySchema(about: Json): Json | undefined {
+  const body = about["requestBody"] as { content: Record<string, { schema: Json }> } | undefined;
+  return body?.content["application/json"]?.schema;
+}
+
+/** The piece that a `$ref` names, or the piece itself. */
+function resolve(piece: Json, document: Json): Json {
+  const ref = piece["$ref"];
+  if (typeof ref !== "string") return piece;
+  return ref
+    .split("/")
+    .slice(1)
+    .reduce((at, name) => at[name] as Json, document);
+}
+
+function curl({ method, path, about }: Operation, base: string, schema: Json | undefined): string {
+  const key = Array.isArray(about["security"]) ? "" : ` \\\n  -H "x-api-key: $INFERQ_KEY"`;
+  const url = `curl${method === "GET" ? "" : ` -X ${method}`} "${base}${path.replace("{id}", "$REQUEST_ID")}"${key}`;
+  if (schema === undefined) return url;
+  const body = JSON.stringify(example(schema), null, 2).replaceAll("'", "'\\''");
+  return `${url} \\\n  -H "content-type: application/json" \\\n  -d '${body}'`;
+}
+
+/** The required fields, each with the plainest value it takes. */
+function example(schema: Json): Json {
+  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
+  const required = Array.isArray(schema["required"]) ? (schema["required"] as string[]) : [];
+  return Object.fromEntries(required.map((name) => [name, valueFor(properties[name])]));
+}
+
+function valueFor(field: unknown): unknown {
+  if (!isSchema(field)) return "…";
+  if (Array.isArray(field["examples"])) return field["examples"][0] as unknown;
+  if (field["default"] !== undefined) return field["default"];
+  if (Array.isArray(field["enum"])) return field["enum"][0] as unknown;
+  if (typeof field["contentMediaType"] === "string") return "https://example.com/input";
+  if (field["type"] === "integer" || field["type"] === "number") return field["minimum"] ?? 1;
+  if (field["type"] === "boolean") return true;
+  if (field["type"] === "array") return [valueFor(field["items"])];
+  return "…";
+}
+
+function anchor(about: Json): string {
+  return escape(String(about["operationId"]));
+}
+
+function badge(method: string): string {
+  return `<b class="${method.toLowerCase()}">${method}</b>`;
+}
+
+/** A value of the document as text; nothing for one that is not there. */
+function plain(value: unknown): string {
+  if (value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function escape(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

@@ -1,0 +1,258 @@
+/** The part of the OpenAPI document that is the same on every server. */
+import type { Json } from "./openapi.ts";
+
+const ERROR = { $ref: "#/components/responses/Error" };
+const FAILED = { $ref: "#/components/responses/Failed" };
+const ID = { name: "id", in: "path", required: true, schema: { type: "string", format: "uuid" } };
+const MODEL = { name: "model", in: "path", required: true, schema: { type: "string", pattern: "^[A-Za-z0-9._-]+$" } };
+
+function ok(description: string, schema: unknown): Json {
+  return { description, content: { "application/json": { schema } } };
+}
+
+function ref(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function text(description: string, type = "text/plain"): Json {
+  return { description, content: { [type]: { schema: { type: "string" } } } };
+}
+
+const RESULT = {
+  oneOf: [ref("ImageResult"), ref("VideoResult"), ref("AudioResult"), ref("TextResult"), ref("Running")],
+};
+
+/** Paths with parameters in braces, as OpenAPI has them. A test holds them equal to the routes. */
+export const PATHS: Json = {
+  "/v2/requests/{id}/status": {
+    get: {
+      tags: ["Requests"],
+      operationId: "status",
+      summary: "Status and metrics, without the output",
+      parameters: [ID],
+      responses: {
+        "200": ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }),
+        "401": ERROR,
+        "404": ERROR,
+        "422": FAILED,
+      },
+    },
+  },
+  "/v2/requests/{id}": {
+    get: {
+      tags: ["Requests"],
+      operationId: "result",
+      summary: "The full result",
+      parameters: [ID],
+      responses: {
+        "200": ok("The result, or the state while unfinished.", RESULT),
+        "401": ERROR,
+        "404": ERROR,
+        "422": FAILED,
+      },
+    },
+  },
+  "/v1/requests/{id}": {
+    get: {
+      tags: ["Requests"],
+      operationId: "poll",
+      summary: "Status and result in one, HTTP 200 whatever the status",
+      parameters: [ID],
+      responses: {
+        "200": ok("The result, the state, or the failure.", { oneOf: [...RESULT.oneOf, ref("Failure")] }),
+        "401": ERROR,
+        "404": ERROR,
+      },
+    },
+  },
+  "/upload-asset": {
+    post: {
+      tags: ["Files"],
+      operationId: "upload",
+      summary: "Store files to name in inputs",
+      requestBody: { required: true, content: { "application/json": { schema: ref("Upload") } } },
+      responses: {
+        "200": ok("Where the files are.", ref("Uploaded")),
+        "400": ERROR,
+        "401": ERROR,
+        "406": ERROR,
+        "413": ERROR,
+      },
+    },
+  },
+  "/files/{path}": {
+    get: {
+      tags: ["Files"],
+      operationId: "file",
+      summary: "An output or an uploaded file; no key needed",
+      security: [],
+      parameters: [
+        { name: "path", in: "path", required: true, schema: { type: "string" } },
+        { name: "Range", in: "header", schema: { type: "string" } },
+      ],
+      responses: {
+        "200": text("The file.", "*/*"),
+        "206": text("The part that Range asks for.", "*/*"),
+        "304": { description: "Not changed." },
+        "404": ERROR,
+        "416": ERROR,
+      },
+    },
+  },
+  "/v2/models": {
+    get: {
+      tags: ["Server"],
+      operationId: "models",
+      summary: "The models served here",
+      responses: {
+        "200": ok("All models.", { type: "object", properties: { models: { type: "array", items: ref("Model") } } }),
+        "401": ERROR,
+      },
+    },
+  },
+  "/v2/models/{model}": {
+    get: {
+      tags: ["Server"],
+      operationId: "model",
+      summary: "One model with its input schema",
+      parameters: [MODEL],
+      responses: { "200": ok("The model.", ref("Model")), "401": ERROR, "404": ERROR },
+    },
+  },
+  "/healthz": {
+    get: {
+      tags: ["Server"],
+      operationId: "health",
+      summary: "Whether the server answers",
+      security: [],
+      responses: { "200": ok("It does.", { type: "object" }) },
+    },
+  },
+  "/readyz": {
+    get: {
+      tags: ["Server"],
+      operationId: "ready",
+      summary: "Whether the light models are ready",
+      security: [],
+      responses: { "200": ok("They are.", { type: "object" }), "503": ok("Not yet.", { type: "object" }) },
+    },
+  },
+  "/metrics": {
+    get: {
+      tags: ["Server"],
+      operationId: "metrics",
+      summary: "Figures for Prometheus; needs an admin key",
+      responses: { "200": text("The figures."), "401": ERROR, "403": ERROR },
+    },
+  },
+  "/openapi.json": {
+    get: {
+      tags: ["Server"],
+      operationId: "openapi",
+      summary: "This document",
+      security: [],
+      responses: { "200": ok("OpenAPI 3.1.", { type: "object" }) },
+    },
+  },
+  "/docs": {
+    get: {
+      tags: ["Server"],
+      operationId: "docs",
+      summary: "This document as a page",
+      security: [],
+      responses: { "200": text("HTML.", "text/html") },
+    },
+  },
+};
+
+export const RESPONSES: Json = {
+  Error: {
+    description: "An error; its code is in X-Error-Code.",
+    headers: { "X-Error-Code": { schema: { type: "string" } } },
+    content: { "application/json": { schema: ref("Error") } },
+  },
+  Failed: {
+    description: "The request failed, or its input was refused; the code is in X-Error-Code.",
+    headers: { "X-Error-Code": { schema: { type: "string" } } },
+    content: { "application/json": { schema: ref("Failure") } },
+  },
+};
+
+const URL = { type: "string", format: "uri" };
+const STRING = { type: "string" };
+const NUMBER = { type: "number" };
+
+function object(properties: Json, optional: readonly string[] = []): Json {
+  return { type: "object", properties, required: Object.keys(properties).filter((name) => !optional.includes(name)) };
+}
+
+const FILE = object({ url: URL, content_type: STRING, file_name: STRING, file_size: { type: "integer" } });
+
+export const SCHEMAS: Json = {
+  Error: object({ error: STRING }),
+  Failure: object({ status: { const: "FAILED" }, error: STRING, metrics: { type: "object" } }),
+  Submitted: object({
+    request_id: STRING,
+    status: { const: "QUEUED" },
+    poll_url: URL,
+    status_url: URL,
+    response_url: URL,
+  }),
+  Running: object({
+    status: { enum: ["QUEUED", "PROCESSING"] },
+    request_id: STRING,
+    status_url: URL,
+    response_url: URL,
+    metrics: { type: "object" },
+  }),
+  Completed: object({ status: { const: "COMPLETED" }, request_id: STRING, metrics: ref("Metrics") }),
+  Metrics: object({
+    inference_time: { ...NUMBER, description: "Seconds the model ran." },
+    queue_time: { ...NUMBER, description: "Seconds the request waited." },
+    total_time: { ...NUMBER, description: "Seconds from submission to the end." },
+  }),
+  ImageResult: object(
+    {
+      status: { const: "COMPLETED" },
+      images: {
+        type: "array",
+        items: object({ url: URL, content_type: STRING, file_size: { ...STRING, description: "Bytes." } }),
+      },
+      output: { ...URL, description: "The first image." },
+      seed: { ...STRING, description: "The seed used." },
+      prompt: STRING,
+      timings: object({ inference: NUMBER }),
+      metrics: ref("Metrics"),
+    },
+    ["seed", "prompt"],
+  ),
+  VideoResult: object({ status: { const: "COMPLETED" }, video: FILE, output: URL }),
+  AudioResult: object({ status: { const: "COMPLETED" }, audio: FILE, output: URL }),
+  TextResult: object({
+    status: { const: "COMPLETED" },
+    output: STRING,
+    reasoning: { type: ["string", "null"] },
+    partial: { const: false },
+    error: { type: "null" },
+  }),
+  Upload: object({
+    data_urls: { type: "array", minItems: 1, items: { ...STRING, description: "data:image/png;base64,…" } },
+  }),
+  Uploaded: object({
+    urls: { type: "array", items: URL },
+    file_urls: { type: "array", items: URL, description: "The same." },
+    message: STRING,
+  }),
+  Model: object(
+    {
+      name: STRING,
+      modality: { enum: ["image", "video", "audio", "text"] },
+      description: { type: ["string", "null"] },
+      state: { enum: ["starting", "ready", "failed", "stopped"] },
+      reason: { ...STRING, description: "Why the state is failed." },
+      aliases: { type: "array", items: object({ name: STRING, stand_in: { type: ["string", "null"] } }) },
+      input: { type: "object", description: "JSON Schema of the input; only for one model." },
+    },
+    ["reason", "input"],
+  ),
+};

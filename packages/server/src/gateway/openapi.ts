@@ -1,0 +1,111 @@
+/** `GET /openapi.json`: the API as an OpenAPI 3.1 document, with a path and an input schema for each model served. */
+import type { Catalog, CatalogEntry } from "../model/catalog.ts";
+import type { JsonSchema } from "../model/model.ts";
+import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
+
+/** A piece of the document. */
+export type Json = { readonly [name: string]: unknown };
+
+/** Where a path stands in the document: the ones that run a model first. */
+export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
+  { name: "Models", description: "Run a model: queued (V2), or waiting for the output (V1)." },
+  { name: "Requests", description: "What became of a request." },
+  { name: "Files", description: "Files in and out." },
+  { name: "Server", description: "What is served, and how the server does." },
+];
+
+/** The document for a server that callers reach under `base`. */
+export function openapi(models: Catalog, base: string): Json {
+  const ofModels: Record<string, Json> = {};
+  for (const entry of models.entries) {
+    ofModels[`/v2/${entry.definition.name}`] = { post: submitOperation(entry, entry.definition.name) };
+    for (const { name, standIn } of entry.aliases) {
+      ofModels[`/v2/${name}`] = { post: submitOperation(entry, name, standIn) };
+    }
+  }
+  for (const entry of models.entries) {
+    ofModels[`/v1/${entry.definition.name}`] = { post: syncOperation(entry, entry.definition.name) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "inferq",
+      version: "2",
+      summary: "Async inference: submit a request, poll its status, fetch the result.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: base }],
+    security: [{ apiKey: [] }, { bearer: [] }],
+    tags: TAGS,
+    paths: { ...ofModels, ...PATHS },
+    components: {
+      securitySchemes: {
+        apiKey: { type: "apiKey", in: "header", name: "x-api-key" },
+        bearer: { type: "http", scheme: "bearer" },
+      },
+      schemas: SCHEMAS,
+      responses: RESPONSES,
+    },
+  };
+}
+
+function submitOperation({ definition }: CatalogEntry, name: string, standIn?: string): Json {
+  return {
+    tags: ["Models"],
+    operationId: `submit-${name}`,
+    summary: standIn === undefined ? `Queue a request for ${name}` : `Queue a request for ${name} (a stand-in)`,
+    description: [standIn, definition.description].filter((text) => text !== undefined).join(" "),
+    requestBody: inputBody(definition.input),
+    responses: {
+      "200": { description: "Accepted, and durable.", content: json("#/components/schemas/Submitted") },
+      ...errors("400", "401", "404", "406", "413", "503"),
+      "422": { $ref: "#/components/responses/Failed" },
+    },
+  };
+}
+
+function syncOperation({ definition }: CatalogEntry, name: string): Json {
+  const input = definition.input;
+  const isText = definition.output === "text";
+  const withBase64 = {
+    ...input,
+    properties: {
+      ...(input["properties"] as Json | undefined),
+      base64: { type: "boolean", default: false, description: "Answer JSON with the file in base64." },
+    },
+  };
+  return {
+    tags: ["Models"],
+    operationId: `run-${name}`,
+    summary: `Run ${name} and wait for its output`,
+    ...(definition.description === undefined ? {} : { description: definition.description }),
+    requestBody: inputBody(isText ? input : withBase64),
+    responses: {
+      "200": {
+        description: isText ? "The text." : "The file itself, or JSON with the file in base64.",
+        headers: header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"),
+        content: isText
+          ? json("#/components/schemas/TextResult")
+          : { [`${definition.output}/*`]: { schema: { type: "string", format: "binary" } } },
+      },
+      ...errors("400", "401", "404", "406", "413", "500", "503", "504"),
+    },
+  };
+}
+
+/** JSON for anybody, a form for those who send files; its media fields are then files. */
+function inputBody(schema: JsonSchema): Json {
+  return { required: true, content: { "application/json": { schema }, "multipart/form-data": { schema } } };
+}
+
+function header(...names: readonly string[]): Json {
+  return Object.fromEntries(names.map((name) => [name, { schema: { type: "string" } }]));
+}
+
+function json(ref: string): Json {
+  return { "application/json": { schema: { $ref: ref } } };
+}
+
+function errors(...codes: readonly string[]): Json {
+  return Object.fromEntries(codes.map((code) => [code, { $ref: "#/components/responses/Error" }]));
+}
