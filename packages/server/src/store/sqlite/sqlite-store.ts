@@ -42,6 +42,7 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends RequestStore {
   /** Whether the process before this one stopped without saying so: lease durably for a while. */
   readonly unclean: boolean;
+  status(id: string): RequestStatus | undefined;
   /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
   loaded(): Promise<void>;
 }

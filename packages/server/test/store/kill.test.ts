@@ -1,0 +1,47 @@
+import { expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { directory } from "./directory.ts";
+import { storeProcess } from "./process.ts";
+
+it("loses no answered submit to kill -9 in the middle of a thousand", async () => {
+  const path = directory();
+  const child = storeProcess(path, 64);
+  await child.line(() => child.lines.length > 1_000);
+  await child.kill();
+
+  const answered = child.lines.filter((line) => line !== "ready");
+  expect(answered.length).toBeGreaterThanOrEqual(1_000);
+  await using store = await sqliteStore({ directory: path, clock: systemClock() });
+  expect(answered.filter((id) => store.status(id)?.status !== "QUEUED")).toEqual([]);
+  await store.loaded();
+  expect(answered.filter((id) => store.status(id)?.status !== "QUEUED")).toEqual([]);
+});
+
+it("counts the leases of a killed server as lost at once, and says that the stop was unclean", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0, "lease");
+  await child.line((line) => line === "ready");
+  await child.kill();
+
+  const clock = systemClock();
+  await using store = await sqliteStore({ directory: path, clock });
+  expect(store.unclean).toBe(true);
+  await store.loaded();
+  expect(store.stats().models.get("mock")).toMatchObject({ queued: 3, processing: 0 });
+  const wish = { worker: "w2", capacity: new Map([["mock", 3]]), leaseMs: 1_000, durable: true };
+  const [untouched, ...none] = await store.lease(wish);
+  expect(none).toEqual([]);
+  expect(await store.get(untouched!.id)).toMatchObject({ attempts: 0, crashes: 0, leases: 1 });
+});
+
+it("lets the next server in after kill -9, and none before", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0);
+  await child.line((line) => line === "ready");
+  const sentence = `The data directory ${path} is in use by another inferq server. Stop that one, or use another directory.`;
+  await expect(sqliteStore({ directory: path, clock: systemClock() })).rejects.toThrow(sentence);
+  await child.kill();
+  await using store = await sqliteStore({ directory: path, clock: systemClock() });
+  expect(store.unclean).toBe(true);
+});

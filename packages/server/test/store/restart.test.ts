@@ -1,0 +1,98 @@
+import { DatabaseSync } from "node:sqlite";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { idMaker } from "../../src/core/ids.ts";
+import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
+import { MIGRATIONS, openForWriting } from "../../src/store/sqlite/schema.ts";
+import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { manualClock } from "../../src/testing/clock.ts";
+import { submissionMaker } from "../../src/testing/submission.ts";
+import { directory } from "./directory.ts";
+
+const one = { worker: "w1", capacity: new Map([["mock", 1]]), leaseMs: 1_000, durable: true };
+
+it("finds everything again after a stop, and knows that it was clean", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  const [done, waiting, delayed] = [submission(), submission(), submission({ notBefore: clock.now() + 5_000 })];
+  const result = { kind: "text", text: "Yes.", reasoning: null } as const;
+  {
+    await using store = await sqliteStore({ directory: path, clock });
+    expect(store.unclean).toBe(false);
+    for (const asked of [done, waiting, delayed]) await store.enqueue(asked);
+    const [lease] = await store.lease(one);
+    await store.settle(lease!.id, lease!.token, { type: "complete", result, inferenceMs: 3, hasFiles: false });
+  }
+  await using store = await sqliteStore({ directory: path, clock });
+  expect(store.unclean).toBe(false);
+  expect(store.status(done.id)).toMatchObject({ status: "COMPLETED", inferenceMs: 3, finishedAt: clock.now() });
+  expect(await store.get(done.id)).toMatchObject({ result });
+  expect((await store.lease(one)).map(({ id }) => id)).toEqual([waiting.id]);
+  expect(await store.lease(one)).toEqual([]);
+  clock.advance(5_000);
+  expect((await store.lease(one)).map(({ id }) => id)).toEqual([delayed.id]);
+});
+
+it("answers at once with 200,000 waiting, takes more, and then leases in their order", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  const ids = fill(path, 200_000, clock.now());
+
+  await using store = await sqliteStore({ directory: path, clock });
+  expect(store.stats().models.get("mock")?.queued ?? 0).toBeLessThan(100_000); // the index is still loading
+  expect(store.status(ids.at(-1)!)).toMatchObject({ status: "QUEUED", model: "mock" });
+  const urgent = submission({ priority: 1 });
+  await store.enqueue(urgent);
+  const capacity = new Map([["mock", 3]]);
+  const leases = await store.lease({ ...one, capacity });
+  expect(leases.map(({ id }) => id)).toEqual([urgent.id, ids[0], ids[1]]);
+  expect(store.stats().models.get("mock")).toMatchObject({ queued: 199_998, processing: 3 });
+});
+
+it("brings an older file up to date, and leaves a newer one alone", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const asked = submissionMaker(clock)();
+  {
+    await using store = await sqliteStore({ directory: path, clock });
+    await store.enqueue(asked);
+  }
+  const file = join(path, "inferq.db");
+  openForWriting(file, [...MIGRATIONS, "ALTER TABLE requests ADD COLUMN colour TEXT"]).close();
+  const db = new DatabaseSync(file);
+  expect(db.prepare("SELECT colour, model FROM requests").all()).toMatchObject([{ colour: null, model: "mock" }]);
+  db.close();
+  await expect(sqliteStore({ directory: path, clock })).rejects.toThrow(/was written by a newer inferq \(schema 2;/);
+});
+
+it("names a directory that it cannot write", async () => {
+  const path = join(directory(), "data");
+  writeFileSync(path, "a file where the directory should be");
+  await expect(sqliteStore({ directory: path, clock: manualClock() })).rejects.toThrow(
+    `The data directory ${path} cannot be written: `,
+  );
+});
+
+/** Rows as `enqueue` writes them, straight into the file. */
+function fill(path: string, count: number, now: number): string[] {
+  mkdirSync(path, { recursive: true });
+  const db = openForWriting(join(path, "inferq.db"));
+  const input = db.prepare("INSERT INTO inputs (number, json) VALUES (?, '{}')");
+  const request = db.prepare(
+    `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, leases, attempts,
+      crashes, input) VALUES (?, 0, 'mock', 'alice', 0, 0, ?, ?, ?, 0, 0, 0, ?)`,
+  );
+  const nextId = idMaker({ now: () => now - 60_000 });
+  const ids = Array.from({ length: count }, nextId);
+  db.exec("BEGIN");
+  for (const [i, id] of ids.entries()) {
+    input.run(i);
+    request.run(idToBytes(id, new Uint8Array(16)), now, now + 3_600_000, now, i);
+  }
+  db.exec("COMMIT");
+  db.close();
+  return ids;
+}
