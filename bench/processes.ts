@@ -17,10 +17,17 @@ const ANSWER_MS = 30_000;
 
 /** Owns everything that must not outlive the bench; see reaper.ts. */
 export class Ground implements AsyncDisposable {
+  /** Node's flags for the servers. */
+  readonly serverFlags: readonly string[];
   readonly #reaper = spawn(process.execPath, [join(HERE, "reaper.ts")], {
     stdio: ["pipe", "inherit", "inherit"],
     detached: true,
   });
+
+  /** With `profile` each server writes CPU profiles of its threads when it stops. */
+  constructor(profile: boolean) {
+    this.serverFlags = profile ? ["--cpu-prof", `--cpu-prof-dir=${join(RESULTS, "profiles")}`] : [];
+  }
 
   watch(child: ChildProcess): void {
     const { pid } = child;
@@ -115,7 +122,8 @@ export class Server implements AsyncDisposable {
     const logPath = join(dataDir, "server.log");
     const log = openSync(logPath, "w");
     const begun = performance.now();
-    const child = spawn(process.execPath, ["--conditions=@inferq/source", CLI, "start", "--config", configPath], {
+    const flags = [...ground.serverFlags, "--conditions=@inferq/source"];
+    const child = spawn(process.execPath, [...flags, CLI, "start", "--config", configPath], {
       env: { PATH: process.env["PATH"], INFERQ_DATA_DIR: dataDir, INFERQ_API_KEYS: `bench=${KEY}` },
       stdio: ["ignore", log, log],
     });

@@ -1,8 +1,9 @@
 /**
- * The bench: `npm run bench -- [--quick] [--only a,b] [--seconds n] [--soak] [--json file]`.
+ * The bench: `npm run bench -- [--quick] [--only a,b] [--seconds n] [--soak] [--profile] [--json file]`.
  * Starts real servers, the floor and the load generators as processes of their own, measures, and
  * prints a table.
  */
+import os from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Figure, met, table, writeJson } from "./figures.ts";
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     only: { type: "string" },
     seconds: { type: "string" },
     soak: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
@@ -42,7 +44,8 @@ const seconds = flags.seconds === undefined ? (flags.quick ? 1 : 4) : Number(fla
 if (!(seconds > 0)) throw new Error(`--seconds takes a positive number, got ${flags.seconds}.`);
 
 const figures: Figure[] = [];
-await using ground = new Ground();
+const loadBefore = os.loadavg()[0]!;
+await using ground = new Ground(flags.profile);
 for (const name of names) {
   process.stderr.write(`${name} …\n`);
   const bench: Bench = { ground, seconds, rounds: flags.quick ? 1 : 3, quick: flags.quick };
@@ -53,8 +56,13 @@ for (const name of names) {
 }
 console.log(table(figures));
 const file = flags.json ?? join(RESULTS, `${new Date().toISOString().replaceAll(":", "-")}.json`);
-writeJson(file, figures, { names, seconds, quick: flags.quick });
+writeJson(file, figures, { ...flags, names, seconds, loadBefore });
 console.log(`\nWritten to ${file}`);
+if (loadBefore > os.availableParallelism() / 4) {
+  console.log(
+    `The machine was busy before the bench began (load ${loadBefore.toFixed(1)}): do not quote these figures.`,
+  );
+}
 if (flags.quick) console.log("A quick run: its windows are too short for figures to quote.");
 const missed = figures.filter((figure) => met(figure) === false).length;
 console.log(`${figures.filter(met).length} targets met, ${missed} missed`);
