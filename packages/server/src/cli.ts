@@ -2,9 +2,7 @@
 /** The command line: finds the command, and turns every fault of the operator's into one sentence and an exit code. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { createKey, listKeys } from "./cli/keys.ts";
 import { COMMAND, say } from "./cli/say.ts";
-import { start } from "./cli/start.ts";
 import { StartError } from "./config/start-error.ts";
 
 const HELP = `${COMMAND} <command>
@@ -51,13 +49,14 @@ async function main(args: readonly string[]): Promise<void> {
   const words = args[0] === "keys" ? 2 : 1;
   const command = args.slice(0, words).join(" ");
   const rest = args.slice(words);
+  // Each command loads what it needs: a key or a line of help needs no server.
   switch (command) {
     case "start":
-      return start(options(command, rest));
+      return (await import("./cli/start.ts")).start(options(command, rest));
     case "keys create":
-      return createKey(options(command, rest));
+      return (await import("./cli/keys.ts")).createKey(options(command, rest));
     case "keys list":
-      return listKeys(options(command, rest));
+      return (await import("./cli/keys.ts")).listKeys(options(command, rest));
     default:
       throw new UsageError(
         `Unknown command "${command}"; expected ${Object.keys(COMMANDS).join(", ")}. See ${COMMAND} --help.`,
