@@ -26,9 +26,10 @@ it("gives the disk back when requests expire, and needs no more for the next one
   }
   async function expire(store: SqliteStore): Promise<void> {
     clock.advance(3_600_000);
-    for (let expired; expired?.length !== 0;) {
-      ({ expired } = await store.sweep(500));
+    for (let found = 1; found > 0;) {
+      const { expired } = await store.sweep(500);
       await Promise.all(expired.map(({ id }) => store.finish(id, { type: "expire" })));
+      found = expired.length;
     }
     expect(store.stats().models.size).toBe(0);
   }

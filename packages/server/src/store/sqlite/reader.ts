@@ -7,7 +7,7 @@ import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
 import type { Entry } from "./request-index.ts";
 
 /** Rows looked at in one step of a scan; some milliseconds. */
-const CHUNK_ROWS = 4000;
+const CHUNK_ROWS = 2000;
 
 interface StatusRow {
   readonly status: number;
