@@ -157,6 +157,7 @@ export class Worker implements AsyncDisposable {
   #begin(lease: Lease): void {
     const controller = new AbortController();
     this.#keeper.hold(lease, () => controller.abort("lost" satisfies AbortReason));
+    if (this.#stopped !== undefined) controller.abort("stop" satisfies AbortReason); // asked before the stop
     const attempt = this.#attempt(lease, controller.signal)
       .catch((error: unknown) => this.#options.log.error({ ...about(lease), err: error }, "Cleaning up failed"))
       .finally(() => {

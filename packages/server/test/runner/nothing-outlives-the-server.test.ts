@@ -10,9 +10,9 @@ import { gone, isAlive } from "./processes.ts";
 
 const posix = it.skipIf(process.platform === "win32"); // Windows has no process groups
 
-posix.each(["wait", "spin"])("kill -9 of the server ends a model that would %s, and what it started", async (then) => {
+posix.each(["wait", "spin"])("kill -9 of the server ends a model that would %s, and what it started", async (next) => {
   await using scratch = await scratchDirectory();
-  const { server, pids } = await startServer(scratch.path, then, "none");
+  const { server, pids } = await startServer(scratch.path, next, "none");
   expect(pids.map(isAlive)).toEqual([true, true]);
   server.kill("SIGKILL");
   await gone(...pids);
@@ -78,10 +78,10 @@ posix("a guard forgets groups that have ended", async () => {
 });
 
 /** A server-like process whose model has started a grandchild; resolves with both their pids. */
-async function startServer(scratch: string, then: string, marker: string) {
+async function startServer(scratch: string, next: string, marker: string) {
   const file = join(scratch, "pids");
   const script = join(import.meta.dirname, "server-like.ts");
-  const server = spawn(process.execPath, ["--conditions=@inferq/source", script, file, then, marker], {
+  const server = spawn(process.execPath, ["--conditions=@inferq/source", script, file, next, marker], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(server.stdout, "data");

@@ -10,7 +10,7 @@ export interface Opened extends AsyncDisposable {
   readonly scratch: string;
   /** Lines the model printed that belong to no run. */
   readonly printed: readonly string[];
-  run(input: Readonly<Record<string, unknown>>, timeoutMs?: number): Run;
+  readonly run: (input: Readonly<Record<string, unknown>>, timeoutMs?: number) => Run;
 }
 
 /** A process runner with its guard and a scratch directory, started. `module` is a file of ./models or an absolute path. */

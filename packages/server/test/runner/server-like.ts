@@ -4,7 +4,7 @@ import { startGuard } from "../../src/runner/guard.ts";
 import { processRunner } from "../../src/runner/process.ts";
 import { started } from "../../src/testing/start.ts";
 
-const [, , pids, then, marker] = process.argv as string[];
+const [, , pids, next, marker] = process.argv;
 const runner = processRunner({
   module: join(import.meta.dirname, "models", "unruly.ts"),
   concurrency: 1,
@@ -13,6 +13,6 @@ const runner = processRunner({
 });
 await started(runner);
 await runner.run(
-  { id: "a", attempt: 1, input: { do: "start another", pids, then }, directory: "/nowhere", timeoutMs: 60_000 },
+  { id: "a", attempt: 1, input: { do: "start another", pids, next }, directory: "/nowhere", timeoutMs: 60_000 },
   { signal: new AbortController().signal, onLog: () => process.stdout.write("running\n") },
 );

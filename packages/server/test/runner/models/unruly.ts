@@ -48,7 +48,7 @@ export default defineModel({
         const child = spawn("sleep", ["1000"], { stdio: "inherit" });
         writeFileSync(input["pids"]!, `${process.pid} ${child.pid}`);
         log("started");
-        if (input["then"] === "spin") {
+        if (input["next"] === "spin") {
           await new Promise((resolve) => setTimeout(resolve));
           for (;;);
         }

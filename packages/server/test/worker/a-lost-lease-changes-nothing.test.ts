@@ -1,0 +1,112 @@
+import { writeFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import { manualClock } from "../../src/testing/clock.ts";
+import { submissionMaker } from "../../src/testing/submission.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import type { Lease, RequestStore } from "../../src/store/store.ts";
+import { LeaseKeeper } from "../../src/worker/lease-keeper.ts";
+import { finished, LEASE_MS, modelOf, openWorker } from "./open.ts";
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+it("a late result is refused, and its files are deleted", async () => {
+  const running = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<void>();
+  const slow = modelOf(
+    async (_, { file }) => {
+      running.resolve();
+      await late.promise;
+      return await write(file("late.png"));
+    },
+    { output: "image" },
+  );
+  const quick = modelOf((_, { file }) => write(file("quick.png")), { output: "image" });
+  // With one place, taken, the silent worker cannot take the request again itself.
+  await using opened = await openWorker(slow, { concurrency: 1 });
+  const { clock, store, submit, until, files, logged } = opened;
+  const id = await submit();
+  await running.promise;
+  clock.advance(LEASE_MS);
+  await store.sweep(500);
+  clock.advance(1_000);
+  const second = opened.another(quick, "second");
+  await second.start();
+  expect(await until(id, finished)).toMatchObject({ status: "COMPLETED", leases: 2, crashes: 1 });
+
+  late.resolve();
+  await expect.poll(() => logged.some(({ refusal }) => refusal === "finished")).toBe(true);
+  await Promise.all([opened.worker.stop(), second.stop()]);
+  expect(await store.get(id)).toMatchObject({ result: { files: [{ fileName: "quick.png" }] } });
+  expect(await files()).toEqual([`${id}/2`]);
+});
+
+it("a request cancelled from outside aborts its run with the next heartbeat", async () => {
+  const reasons: unknown[] = [];
+  const running = Promise.withResolvers<void>();
+  await using opened = await openWorker(
+    modelOf(async (_, { signal }) => {
+      running.resolve();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      reasons.push("aborted");
+      return "late";
+    }),
+    { worker: { leaseMs: 30 } },
+  );
+  const id = await opened.submit();
+  await running.promise;
+  await opened.store.finish(id, {
+    type: "cancel",
+    failure: { code: "cancelled", message: "The request was cancelled." },
+  });
+  await expect.poll(() => reasons).toEqual(["aborted"]);
+  expect(await opened.store.get(id)).toMatchObject({ status: "FAILED", failure: { code: "cancelled" } });
+});
+
+it("a heartbeat extends every lease, and a lease dropped meanwhile is not lost", async () => {
+  const { keeper, clock, store, leases } = await keep(2);
+  const [kept, dropped] = leases as [Lease, Lease];
+  const lost: string[] = [];
+  keeper.hold(kept, () => lost.push("kept"));
+  keeper.hold(dropped, () => lost.push("dropped"));
+  clock.advance(20_000);
+  const beat = keeper.beat();
+  await store.settle(dropped.id, dropped.token, { type: "release" });
+  keeper.drop(dropped.token);
+  await beat;
+  clock.advance(20_000);
+  await keeper.beat();
+  expect(lost).toEqual([]);
+  expect((await store.sweep(10)).lost).toBe(0);
+});
+
+it("leases that cannot be extended in time are given up, though no answer said so", async () => {
+  const { keeper, clock, leases } = await keep(1, { heartbeat: () => Promise.reject(new Error("The disk is gone.")) });
+  const lost: string[] = [];
+  keeper.hold(leases[0]!, () => lost.push("lost"));
+  await keeper.beat();
+  clock.advance(LEASE_MS - 1);
+  await keeper.beat();
+  expect(lost).toEqual([]);
+  expect(keeper.holds(leases[0]!.token)).toBe(true);
+  clock.advance(1);
+  await keeper.beat();
+  expect(lost).toEqual(["lost"]);
+  expect(keeper.holds(leases[0]!.token)).toBe(false);
+});
+
+/** A keeper over a store with `count` leased requests. */
+async function keep(count: number, broken: Partial<RequestStore> = {}) {
+  const clock = manualClock();
+  const store = memoryStore({ clock });
+  const submission = submissionMaker(clock);
+  for (let i = 0; i < count; i++) await store.enqueue(submission());
+  const capacity = new Map([["mock", count]]);
+  const leases = await store.lease({ worker: "w", capacity, leaseMs: LEASE_MS, durable: false });
+  const keeper = new LeaseKeeper({ store: { ...store, ...broken }, clock, leaseMs: LEASE_MS, log: silent });
+  return { keeper, clock, store, leases };
+}
+
+async function write(file: { readonly path: string }): Promise<{ readonly path: string }> {
+  await writeFile(file.path, "picture");
+  return file;
+}

@@ -1,0 +1,136 @@
+import { expect, it } from "vitest";
+import { newBlobKey } from "../../src/blob/key.ts";
+import { LEASE_MS } from "./open.ts";
+import { openSweeper } from "./open-sweeper.ts";
+
+const HOUR = 3_600_000;
+const MINUTE = 60_000;
+
+it("neither row nor files, and nothing of another's goes", async () => {
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request, put, files } = opened;
+  const expiring = await request({ hasFiles: true });
+  await put(expiring, 0);
+  clock.advance(MINUTE);
+  const living = await request({ hasFiles: true });
+  await put(living, 0);
+  clock.advance(HOUR - MINUTE);
+  await sweeper.sweep();
+  expect((await store.sweep(10)).expired).toEqual([]);
+  expect(await files()).toEqual([`${living}/0`]);
+});
+
+it("in slices: more than one sweep's worth goes in one", async () => {
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request } = opened;
+  for (let i = 0; i < 1_100; i++) await request();
+  clock.advance(HOUR);
+  await sweeper.sweep();
+  expect((await store.sweep(10)).expired).toEqual([]);
+});
+
+it("a lost lease goes back to the queue", async () => {
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request, lease } = opened;
+  const id = await request();
+  await lease();
+  clock.advance(LEASE_MS);
+  await sweeper.sweep();
+  expect(await store.get(id)).toMatchObject({ status: "QUEUED", crashes: 1 });
+});
+
+it("files that cannot be deleted keep their row, for the next sweep", async () => {
+  let broken = true;
+  await using opened = await openSweeper((blobs) => ({
+    ...blobs,
+    deletePrefix: (prefix) => (broken ? Promise.reject(new Error("EIO")) : blobs.deletePrefix(prefix)),
+  }));
+  const { store, clock, sweeper, request, put, files } = opened;
+  const id = await request({ hasFiles: true });
+  await put(id, 0);
+  clock.advance(HOUR);
+  await sweeper.sweep();
+  expect((await store.sweep(10)).expired).toEqual([{ id, hasFiles: true }]);
+  broken = false;
+  await sweeper.sweep();
+  expect((await store.sweep(10)).expired).toEqual([]);
+  expect(await files()).toEqual([]);
+});
+
+it("uploads live as long as they were promised", async () => {
+  await using opened = await openSweeper();
+  const { blobs, clock, sweeper, newId, files } = opened;
+  const upload = `u-${newId()}`;
+  await blobs.put(newBlobKey(upload, 0, "png"), { bytes: Buffer.from("picture") });
+  clock.advance(HOUR - 1);
+  await sweeper.scan();
+  expect(await files()).toEqual([`${upload}/0`]);
+  clock.advance(1);
+  await sweeper.scan();
+  expect(await files()).toEqual([]);
+});
+
+it("files without a row go when no submit can still be writing them", async () => {
+  await using opened = await openSweeper();
+  const { clock, sweeper, newId, put, files } = opened;
+  const id = newId();
+  await put(id, 0);
+  await sweeper.scan();
+  expect(await files()).toEqual([`${id}/0`]);
+  clock.advance(10 * MINUTE);
+  await sweeper.scan();
+  expect(await files()).toEqual([]);
+});
+
+it("of each request only the attempts stay that its row can name", async () => {
+  await using opened = await openSweeper();
+  const { store, sweeper, request, lease, put, files } = opened;
+  const result = { kind: "text", text: "fine", reasoning: null } as const;
+  const failure = { code: "model_error", message: "no" } as const;
+
+  const completed = await request();
+  await twice(completed);
+  await store.settle(completed, await lease(), { type: "complete", result, inferenceMs: 1, hasFiles: true });
+  const failed = await request();
+  await twice(failed);
+  await store.settle(failed, await lease(), { type: "fail", kind: "error", failure, inferenceMs: 1 });
+  const processing = await request();
+  await twice(processing);
+  await lease();
+  const queued = await request();
+  await twice(queued);
+  for (const id of [completed, failed, processing, queued])
+    for (const attempt of [0, 1, 2, 3, 4]) await put(id, attempt);
+
+  await sweeper.scan();
+  // Attempt 4 began after the row was read, if it exists at all.
+  expect(await files()).toEqual(
+    [
+      `${completed}/0`,
+      `${completed}/3`,
+      `${failed}/0`,
+      `${processing}/0`,
+      `${processing}/3`,
+      `${processing}/4`,
+      `${queued}/0`,
+      `${queued}/3`,
+      `${queued}/4`,
+    ].sort(),
+  );
+
+  /** Two leases of the only request that waits. */
+  async function twice(id: string): Promise<void> {
+    for (let i = 0; i < 2; i++) await store.settle(id, await lease(), { type: "release" });
+  }
+});
+
+it("begins at the start, stops when told, and both may come twice", async () => {
+  await using opened = await openSweeper();
+  const { sweeper, store, clock, request } = opened;
+  await request();
+  clock.advance(HOUR);
+  sweeper.start();
+  sweeper.start();
+  await Promise.all([sweeper.stop(), sweeper.stop()]);
+  expect((await store.sweep(10)).expired).toEqual([]);
+});

@@ -1,0 +1,98 @@
+import { writeFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import { InferqError } from "../../src/core/errors.ts";
+import type { ModelDefinition } from "../../src/model/model.ts";
+import { NEVER, openRunner } from "../runner/open.ts";
+import { finished, modelOf, openWorker } from "./open.ts";
+
+const picture: ModelDefinition = modelOf(
+  async (_, { file }) => {
+    const output = file("a.png");
+    await writeFile(output.path, "picture");
+    return output;
+  },
+  { output: "image" },
+);
+
+it("a full disk: the request goes back unspent, the worker waits, and then completes it", async () => {
+  let full = true;
+  await using opened = await openWorker(picture, {
+    wrapBlobs: (blobs) => ({
+      ...blobs,
+      put: async (key, source) => {
+        if (full) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+        return await blobs.put(key, source);
+      },
+    }),
+  });
+  const { clock, store, submit, until, logged } = opened;
+  const id = await submit();
+  expect(await until(id, ({ status, leases }) => status === "QUEUED" && leases === 1)).toMatchObject({ attempts: 0 });
+  expect(logged.some(({ err }) => String(err).includes("ENOSPC"))).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 20)); // several polls
+  expect(await store.get(id)).toMatchObject({ leases: 1 });
+  full = false;
+  clock.advance(1_000);
+  expect(await until(id, finished)).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 2 });
+});
+
+it("what cannot be explained is tried again a few times, and then fails without telling the client what it was", async () => {
+  await using opened = await openWorker(picture, {
+    wrapBlobs: (blobs) => ({ ...blobs, put: () => Promise.reject(new TypeError("a secret path")) }),
+  });
+  const { clock, submit, until, files } = opened;
+  const id = await submit();
+  await until(id, ({ attempts }) => attempts === 1);
+  clock.advance(1_000);
+  await until(id, ({ attempts }) => attempts === 2);
+  clock.advance(5_000);
+  const { failure } = await until(id, finished);
+  expect(failure?.code).toBe("internal");
+  expect(failure?.message).not.toContain("secret");
+  expect(await files()).toEqual([]);
+});
+
+it("a store that stumbles at the settlement: it is tried again while the lease holds", async () => {
+  let stumbles = 2;
+  await using opened = await openWorker(picture, {
+    wrapStore: (store) => ({
+      ...store,
+      settle: async (...settlement) => {
+        if (stumbles-- > 0) throw new InferqError("store_unavailable");
+        return await store.settle(...settlement);
+      },
+    }),
+  });
+  const request = await opened.until(await opened.submit(), finished);
+  expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
+});
+
+it("a store that cannot lease is asked again", async () => {
+  let stumbles = 2;
+  await using opened = await openWorker(picture, {
+    wrapStore: (store) => ({
+      ...store,
+      lease: async (wish) => {
+        if (stumbles-- > 0) throw new InferqError("store_unavailable");
+        return await store.lease(wish);
+      },
+    }),
+  });
+  expect(await opened.until(await opened.submit(), finished)).toMatchObject({ status: "COMPLETED" });
+});
+
+it("a process that dies while the input is made ready costs the request nothing", async () => {
+  await using unruly = await openRunner("unruly.ts", { backoffMs: 100 });
+  await using opened = await openWorker(picture, {
+    runner: unruly.runner,
+    worker: {
+      materialize: async (input) => {
+        if (unruly.runner.free === 2) await unruly.runner.run(unruly.run({ do: "exit" }), { signal: NEVER });
+        return { ...input };
+      },
+    },
+  });
+  const id = await opened.submit({});
+  await opened.until(id, ({ status, leases }) => status === "QUEUED" && leases === 1);
+  expect(await opened.store.get(id)).toMatchObject({ attempts: 0, crashes: 0 });
+});
