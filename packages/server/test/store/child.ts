@@ -24,7 +24,7 @@ async function lane(): Promise<void> {
       await store.enqueue(asked);
       process.stdout.write(`${asked.id}\n`);
     } catch (error) {
-      process.stdout.write(`refused ${(error as { code?: string }).code}\n`);
+      process.stdout.write(`refused ${(error as { code?: string }).code} ${asked.id}\n`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

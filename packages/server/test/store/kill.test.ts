@@ -20,7 +20,7 @@ it("loses no answered submit to kill -9 in the middle of a thousand", async () =
 
 it("counts the leases of a killed server as lost at once, and says that the stop was unclean", async () => {
   const path = directory();
-  const child = storeProcess(path, 0, "lease");
+  const child = storeProcess(path, 0, { lease: true });
   await child.line((line) => line === "ready");
   await child.kill();
 

@@ -15,13 +15,26 @@ export interface StoreProcess {
   kill(): Promise<void>;
 }
 
-/** Starts `child.ts` on `directory`; it never outlives the test. */
-export function storeProcess(directory: string, lanes: number, ...more: string[]): StoreProcess {
+/** Starts `child.ts` on `directory`, `under` another program if one is given; it never outlives the test. */
+export function storeProcess(
+  directory: string,
+  lanes: number,
+  { lease = false, under = [] }: { lease?: boolean; under?: readonly string[] } = {},
+): StoreProcess {
   const script = fileURLToPath(new URL("./child.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, directory, String(lanes), ...more], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  const [program, ...words] = [
+    ...under,
+    process.execPath,
+    script,
+    directory,
+    String(lanes),
+    lease ? "lease" : "submit",
+  ];
+  const child = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+  // The whole group: killing strace alone would leave what it runs.
+  const kill = (): boolean =>
+    child.exitCode === null && child.signalCode === null && process.kill(-child.pid!, "SIGKILL");
+  onTestFinished(() => void kill());
   const output = createInterface(child.stdout);
   const closed = once(output, "close");
   const lines: string[] = [];
@@ -41,7 +54,7 @@ export function storeProcess(directory: string, lanes: number, ...more: string[]
       });
     },
     async kill(): Promise<void> {
-      child.kill("SIGKILL");
+      kill();
       await closed;
     },
   };

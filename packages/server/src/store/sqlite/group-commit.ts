@@ -148,11 +148,20 @@ export class GroupCommit {
     if (this.#closed) return;
     const delay = REOPEN_DELAYS_MS[Math.min(tries, REOPEN_DELAYS_MS.length - 1)]!;
     this.#reopenTimer = setTimeout(() => {
-      this.#reopening = this.open().then(
-        () => this.#hooks.reopened(),
-        () => this.#reopenLater(tries + 1),
-      );
+      this.#reopening = this.#reopen(tries);
     }, delay);
+  }
+
+  async #reopen(tries: number): Promise<void> {
+    try {
+      await this.open();
+      this.#hooks.reopened();
+    } catch {
+      const writer = this.#writer;
+      this.#writer = null;
+      if (writer !== null) await ended(writer, false);
+      this.#reopenLater(tries + 1);
+    }
   }
 }
 

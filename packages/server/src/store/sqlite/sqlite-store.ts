@@ -52,13 +52,12 @@ export interface SqliteStore extends RequestStore {
  * another server, cannot be written, or was written by a newer version.
  */
 export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Promise<SqliteStore> {
-  const unlock = lockDirectory(directory);
+  const store = new Store(join(directory, "inferq.db"), clock, lockDirectory(directory));
   try {
-    const store = new Store(join(directory, "inferq.db"), clock, unlock);
     await store.open();
     return store;
   } catch (error) {
-    unlock();
+    await store[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -214,7 +213,7 @@ class Store implements SqliteStore {
     this.#disposed = true;
     clearTimeout(this.#dueTimer);
     await this.#commits.close(() => this.#closeReader());
-    await this.#loading;
+    await Promise.allSettled([this.#loading]);
     this.#unlock();
   }
 
@@ -227,6 +226,8 @@ class Store implements SqliteStore {
     const reader = new Reader(this.#path);
     this.#reader = reader;
     this.#loading = this.#load(reader, first);
+    // Whoever asks for a lease hears of it; it must not end the process when nobody does.
+    this.#loading.catch(() => {});
   }
 
   #closeReader(): void {
