@@ -59,13 +59,19 @@ async function runOne({ n, input, directory }: Extract<ToChild, { t: "run" }>): 
   const { definition, session } = model!;
   const controller = new AbortController();
   runs.set(n, controller);
+  let told = -1;
   const outcome = await execute(
     definition,
     session,
     { input, directory },
     {
       signal: controller.signal,
-      onProgress: (fraction) => say({ t: "progress", n, fraction }),
+      onProgress(fraction) {
+        // A model may call this for every pixel; a thousandth is as fine as anyone looks.
+        if (fraction === told || (Math.abs(fraction - told) < 0.001 && fraction < 1)) return;
+        told = fraction;
+        say({ t: "progress", n, fraction });
+      },
       onLog: (message) => say({ t: "log", n, message }),
     },
   );

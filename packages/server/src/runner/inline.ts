@@ -1,7 +1,7 @@
 /** Runs a model in the server's own process: for trusted trivial code only, for a crash or an endless loop of it is the server's. */
 import type { ModelDefinition } from "../model/model.ts";
 import { execute, messageOf } from "./execute.ts";
-import type { Run, RunHooks, RunOutcome, Runner, RunnerState } from "./runner.ts";
+import { MAX_TIMER_MS, type Run, type RunHooks, type RunOutcome, type Runner, type RunnerState } from "./runner.ts";
 
 /** A model whose `setup` throws stays failed; a run that ignores its signal keeps its place until it ends. */
 export function inlineRunner(options: { readonly definition: ModelDefinition; readonly concurrency: number }): Runner {
@@ -51,7 +51,7 @@ class InlineRunner implements Runner {
       controller.abort();
     }
     const abort = (): void => stop("aborted");
-    const timer = setTimeout(stop, run.timeoutMs, "timed_out");
+    const timer = setTimeout(stop, Math.min(run.timeoutMs, MAX_TIMER_MS), "timed_out");
     hooks.signal.addEventListener("abort", abort, { once: true });
     this.#aborts.add(abort);
     const outcome = await execute(this.#definition, this.#session, run, { ...hooks, signal: controller.signal });

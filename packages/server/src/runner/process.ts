@@ -17,7 +17,7 @@ import { startChild, type Child } from "./child-process.ts";
 import type { Guard } from "./guard.ts";
 import { pool } from "./pool.ts";
 import type { FromChild } from "./protocol.ts";
-import type { Run, RunHooks, RunOutcome, Runner, RunnerState } from "./runner.ts";
+import { MAX_TIMER_MS, type Run, type RunHooks, type RunOutcome, type Runner, type RunnerState } from "./runner.ts";
 
 export interface ProcessRunnerOptions {
   /** The model's module, whose default export is a `ModelDefinition`: absolute path or `file:` URL. */
@@ -106,7 +106,7 @@ class ProcessRunner implements Runner {
       hooks,
       startedAt: performance.now(),
       ending: undefined,
-      timer: setTimeout(() => this.#stopRun(n, "timed_out"), run.timeoutMs),
+      timer: setTimeout(() => this.#stopRun(n, "timed_out"), Math.min(run.timeoutMs, MAX_TIMER_MS)),
       end: (outcome) => {
         hooks.signal.removeEventListener("abort", abort);
         resolve(outcome);

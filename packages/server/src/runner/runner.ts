@@ -20,6 +20,9 @@ export interface Run {
   readonly timeoutMs: number;
 }
 
+/** What a timer can wait at most, ms (24.8 days); asked for longer, it would fire at once. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 export interface RunHooks {
   /** Aborted when the run must stop: told at once, stopped within the grace. */
   readonly signal: AbortSignal;

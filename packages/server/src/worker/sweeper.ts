@@ -2,7 +2,7 @@
  * Keeps the store and the blob store tidy: every second what expired or was lost, every few minutes
  * the files that a kill left without a row. Everything here may be done twice, by two processes, or be cut short anywhere.
  */
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import { idTime, isId } from "../core/ids.ts";
@@ -20,8 +20,10 @@ export interface SweeperOptions {
 
 const SWEEP_EVERY_MS = 1_000;
 const SCAN_EVERY_MS = 5 * 60_000;
-/** Requests looked at between two turns of the event loop. */
+/** Requests handled between two pauses. */
 const SLICE = 500;
+/** Nobody waits for a scan: it leaves the disk to the requests most of the time, ms. */
+const SCAN_REST_MS = 100;
 /** A request's files are written before its row: a prefix without a row is nobody's only when it is older than any submit takes, ms. */
 const NOBODYS_AFTER_MS = 10 * 60_000;
 /** Uploads lie under this before their id. */
@@ -101,7 +103,7 @@ export class Sweeper implements AsyncDisposable {
     let seen = 0;
     for await (const name of blobs.list("")) {
       if (this.#stopping) return;
-      if (++seen % SLICE === 0) await turn();
+      if (++seen % SLICE === 0) await wait(SCAN_REST_MS);
       if (name.startsWith(UPLOAD)) {
         const id = name.slice(UPLOAD.length);
         if (isId(id) && idTime(id) + this.#options.uploadTtlMs <= clock.now()) await blobs.deletePrefix(`${name}/`);
