@@ -31,6 +31,9 @@ const TALL =
 const LITTLE =
   /^(ant|bug|beetle|lady-beetle|honeybee|butterfly|fly|mosquito|snail|worm|spider|cricket|mouse|baby-chick|frog|mushroom|tulip|rose|blossom|cherries|strawberry|hot-beverage|teacup.*|cookie|candle|key|ring|pencil|pen|cherry-blossom|hibiscus|seedling|star|butter|soccer-ball|baseball|tennis|lemon|red-apple|green-apple|egg|leaf.*|fallen-leaf|herb)$/;
 
+/** One sits in these, and not on top. */
+const SOFT_SEAT = /^(couch-and-lamp|chair|bed|bathtub|canoe|hut|tent)$/;
+
 /** Part of the shorter side that one thing takes when so many are shown. */
 const SHARE = [0.56, 0.56, 0.43, 0.37, 0.32, 0.29];
 const SHARE_OF_MANY = 0.25;
@@ -177,7 +180,7 @@ function placeOn(
   const under = placed.find(({ icon }) => icon === mount?.icon);
   if (under === undefined) throw new Error("a rider's mount is placed before the rider");
   const abreast = riders.filter(({ subject }) => subject === rider.subject);
-  const seat = under.foot - under.height * 0.72;
+  const seat = under.foot - under.height * (SOFT_SEAT.test(under.icon.name) ? 0.36 : 0.72);
   const size = Math.min(
     1,
     (under.width * (abreast.length > 1 ? 0.95 : 0.62)) / rider.width / abreast.length,

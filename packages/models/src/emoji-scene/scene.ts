@@ -34,6 +34,10 @@ const HOMES: readonly (readonly [RegExp, Ground])[] = [
     "underwater",
   ],
   [/^(penguin|polar-bear|snowman.*|snowflake|skier|snowboarder|sled|skis|ice-skate|mammoth)$/, "snow"],
+  [
+    /^(couch-and-lamp|television|bed|bathtub|chair|desktop-computer|laptop|books|open-book|candle|potted-plant)$/,
+    "table",
+  ],
   [/camel|cactus|scorpion|^(lizard|snake)$/, "desert"],
   [
     /^(rocket|astronaut|alien.*|flying-saucer|ringed-planet|satellite|comet|.*-astronaut|glowing-star|moon.*|globe-.*)$/,

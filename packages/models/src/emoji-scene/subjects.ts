@@ -72,9 +72,8 @@ export function chooseSubjects(
     .toSorted((a, b) => a.phrase.start - b.phrase.start)
     .map(({ phrase, icon }, index, all) => {
       const adjectives = adjectivesBefore(reading.words, phrase.start);
-      const isPlural = phrase.words.some(
-        ({ text, singular }) => text !== singular && singular !== icon.name && !icon.name.endsWith(text),
-      );
+      const last = phrase.words.at(-1);
+      const isPlural = last !== undefined && last.text !== last.singular && !icon.name.endsWith(last.text);
       const next = all[index + 1];
       const between = reading.words.slice(phrase.start + phrase.words.length, next?.phrase.start ?? 0);
       return {
