@@ -122,7 +122,16 @@ function isAlive(pid) {
 function install() {
   console.error("Installing npm packages (once; about 600 MB) …");
   const startedAt = Date.now();
-  const options = ["ci", "--no-audit", "--no-fund", "--include=dev", "--include=optional"];
+  // Not `ci`: it refuses a lockfile that lacks the native packages of platforms other than its writer's.
+  const options = [
+    "install",
+    "--no-save",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    "--include=dev",
+    "--include=optional",
+  ];
   // The npm that called us is the one to use; without it, the one on the PATH (a .cmd file on Windows, hence the shell).
   const viaNpm = process.env.npm_execpath?.endsWith(".js") === true;
   const [file, before] = viaNpm ? [process.execPath, [process.env.npm_execpath]] : ["npm", []];
