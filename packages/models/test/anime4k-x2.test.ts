@@ -172,9 +172,9 @@ async function rgb(image: string | Buffer): Promise<Buffer> {
 }
 
 /** The same every time: a linear congruential generator, its upper bits. */
-function noise(length: number): Buffer {
+function noise(length: number): Uint8Array {
   let state = 1;
-  return Buffer.alloc(length).map(() => {
+  return new Uint8Array(length).map(() => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
     return state >>> 24;
   });
@@ -191,10 +191,12 @@ function twice(part: { left: number; top: number; width: number; height: number 
 }
 
 async function animation(): Promise<Buffer> {
-  const frames = ["red", "lime"].map((background) => ({
-    create: { width: 20, height: 20, channels: 3 as const, background },
-  }));
-  return sharp(frames, { join: { animated: true } })
+  const frames = ["red", "lime"].map((background) =>
+    sharp({ create: { width: 20, height: 20, channels: 3, background } })
+      .png()
+      .toBuffer(),
+  );
+  return sharp(await Promise.all(frames), { join: { animated: true } })
     .gif()
     .toBuffer();
 }

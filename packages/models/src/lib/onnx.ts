@@ -6,8 +6,14 @@
 import { availableParallelism } from "node:os";
 import { readFile } from "node:fs/promises";
 
-/** Beyond this many threads the small networks here gain nothing, and other models want to run too. */
+/** Beyond this many threads the small networks here gain nothing. */
 const MOST_THREADS = 4;
+
+/**
+ * One core is left to the server and to ffmpeg. onnxruntime's threads wait for each other by spinning:
+ * on a machine that has no core to spare, two were measured to be slower than one.
+ */
+const THREADS = Math.max(1, Math.min(availableParallelism() - 1, MOST_THREADS));
 
 export interface Tensor {
   readonly data: Float32Array;
@@ -25,7 +31,7 @@ export async function openNetwork(weights: URL): Promise<Network> {
   const session = await InferenceSession.create(await readFile(weights), {
     // The arena never gives memory back; without it the peak is half, and the speed the same.
     enableCpuMemArena: false,
-    intraOpNumThreads: Math.min(availableParallelism(), MOST_THREADS),
+    intraOpNumThreads: THREADS,
     logSeverityLevel: 3,
   });
   const [input] = session.inputNames;
