@@ -63,6 +63,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   const newId = idMaker(options.clock);
   const routes = routeList(app);
   const waits = waiter(store);
+  app.decorate("listRoutes", () => routes.all());
 
   app.addHook("preClose", (done) => {
     closing = true;

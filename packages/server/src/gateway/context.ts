@@ -21,6 +21,11 @@ declare module "fastify" {
     /** The model that the path names; set with `caller` on the routes that run one. */
     model: CatalogEntry | null;
   }
+
+  interface FastifyInstance {
+    /** Every route as `METHOD path`, sorted; docs/reference/http.md is held equal to it. */
+    listRoutes(): string[];
+  }
 }
 
 /** Sends a body that is JSON already. Nobody may keep it: states change, and results expire. */

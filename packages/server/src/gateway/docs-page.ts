@@ -118,25 +118,27 @@ function baseType(field: Json): string {
   return [field["type"] ?? "any"].flat().map(plain).join(" | ");
 }
 
+/** The answers, those that differ in their code alone in one row; then the shapes they have. */
 function answers(about: Json, document: Json): string {
-  const rows = Object.entries(about["responses"] as Record<string, Json>).map(([code, response]) => {
+  const byRow = new Map<string, string[]>();
+  const shapes = new Set<string>();
+  for (const [code, response] of Object.entries(about["responses"] as Record<string, Json>)) {
     const known = resolve(response, document);
-    const names = schemaNames(known).map((name) => `<code>${escape(name)}</code>`);
-    return `<tr><td>${code}</td><td>${escape(String(known["description"]))}</td><td>${names.join(" ")}</td></tr>`;
-  });
-  const shapes = [
-    ...new Set(
-      Object.values(about["responses"] as Record<string, Json>).flatMap((response) =>
-        schemaNames(resolve(response, document)),
-      ),
-    ),
-  ]
-    .filter((name) => name !== "Error")
-    .map(
-      (name) =>
-        `<details><summary>${escape(name)}</summary>${fieldTable("Field", (document["components"] as { schemas: Record<string, Json> }).schemas[name]!)}</details>`,
-    );
-  return `<table><thead><tr><th>Answer</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>${shapes.join("")}`;
+    const names = schemaNames(known);
+    for (const name of names) if (name !== "Error") shapes.add(name);
+    const shown = names.map((name) => `<code>${escape(name)}</code>`).join(" ");
+    const row = `<td>${escape(plain(known["description"]))}</td><td>${shown}</td>`;
+    byRow.set(row, [...(byRow.get(row) ?? []), code]);
+  }
+  const rows = [...byRow].map(([row, codes]) => `<tr><td>${codes.join(", ")}</td>${row}</tr>`);
+  const { schemas } = document["components"] as { readonly schemas: Record<string, Json> };
+  const details = [...shapes].map(
+    (name) => `<details><summary>${escape(name)}</summary>${fieldTable("Field", schemas[name] ?? {})}</details>`,
+  );
+  return (
+    `<table><thead><tr><th>Answer</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>` +
+    details.join("")
+  );
 }
 
 /** The named schemas that an answer may have. */

@@ -29,8 +29,10 @@ export function errorHandler(
 
 /** Answers `error` in the form that the path's clients expect. */
 export function sendError(error: InferqError, request: FastifyRequest, reply: FastifyReply): void {
-  // Fastify asks for a closed connection after a body it did not take; the drain below decides that.
-  reply.removeHeader("connection");
+  // Fastify closes the connection after a body it did not take; here the drain below decides that.
+  if (reply.hasHeader("connection") && !reply.raw.hasHeader("connection")) {
+    reply.header("connection", reply.raw.shouldKeepAlive ? "keep-alive" : "close");
+  }
   if (!request.raw.complete) drain(request.raw, reply);
   reply.header("content-type", JSON_TYPE).header("x-error-code", error.code).header("cache-control", "no-store");
   if (error.status === 401) reply.header("www-authenticate", "Bearer");

@@ -3,6 +3,7 @@
  * clients fetch them. The name has 128 random bits and is the permission. What a stranger uploaded
  * must not run in this origin, so every file comes in a sandbox and only harmless types are shown.
  */
+import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobInfo } from "../blob/blob-store.ts";
 import { contentTypeOf } from "../blob/content-type.ts";
@@ -41,7 +42,8 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
     const { start, end } = wanted ?? { start: 0, end: info.size - 1 };
     reply.header("content-type", contentTypeOf(info.key)).header("content-length", end - start + 1);
     if (wanted !== undefined) reply.code(206).header("content-range", `bytes ${start}-${end}/${info.size}`);
-    if (request.method === "HEAD" || info.size === 0) return reply.send("");
+    if (request.method === "HEAD") return reply.send(Readable.from([])); // a stream leaves the length as it was set
+    if (info.size === 0) return reply.send("");
     const bytes = await blobs.get(info.key, { start, end });
     if (bytes === undefined) throw new InferqError("unknown_file");
     return reply.send(bytes);

@@ -21,7 +21,8 @@ function coerceString(text: string, schema: JsonSchema): unknown {
   if (types.has("string") || allows(schema, text)) return text;
   if ((types.has("number") || types.has("integer")) && DECIMAL.test(text)) {
     const number = Number(text);
-    if (Number.isFinite(number)) return number;
+    // A whole number that a double cannot hold would become another one.
+    if (Number.isFinite(number) && (text.includes(".") || Number.isSafeInteger(number))) return number;
   }
   if (types.has("boolean") && (text === "true" || text === "false")) return text === "true";
   return text;

@@ -39,7 +39,13 @@ export function inputCheck(schema: JsonSchema): InputCheck {
 /** Compiles a model's schema. Throws, with ajv's sentence, when it is no valid JSON Schema. */
 function compile(schema: JsonSchema): ValidateFunction {
   // Strict mode refuses annotations such as a form's hints; formats are notes, not checks, in 2020-12.
-  const ajv = new Ajv2020({ useDefaults: true, coerceTypes: false, strict: false, validateFormats: false });
+  const ajv = new Ajv2020({
+    useDefaults: true,
+    coerceTypes: false,
+    strict: false,
+    strictNumbers: true,
+    validateFormats: false,
+  });
   return ajv.compile(schema);
 }
 

@@ -75,6 +75,8 @@ export interface Gateway extends AsyncDisposable {
   readonly logs: string[];
   readonly states: Map<string, ModelState>;
   close(): Promise<void>;
+  /** Every route but HEAD and OPTIONS, as `METHOD /path/{parameter}`. */
+  routes(): string[];
   /** Sends JSON, or anything else, with the first key. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   submit(model: string, input: unknown): Promise<string>;
@@ -145,6 +147,11 @@ export async function startGateway(
     logs,
     states,
     close: () => app.close(),
+    routes: () =>
+      app
+        .listRoutes()
+        .filter((route) => !/^(HEAD|OPTIONS) /.test(route))
+        .map((route) => route.replace(/:(\w+)/g, "{$1}").replace("*", "{path}")),
     async call(method, path, body, headers = {}) {
       const isRaw = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
       const payload = isRaw ? body : JSON.stringify(body);
