@@ -20,7 +20,7 @@ const TILE = 192;
  */
 const HALO = 8;
 
-export interface UpscaleOptions {
+interface UpscaleOptions {
   readonly signal: AbortSignal;
   /** Called after each tile with the share that is done, 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
