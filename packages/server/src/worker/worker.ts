@@ -233,7 +233,8 @@ export class Worker implements AsyncDisposable {
   }
 
   async #removeDirectory(lease: Lease, directory: string): Promise<void> {
-    await rm(directory, { recursive: true, force: true });
+    // Mostly empty, its files moved away: one call instead of the several that a recursive removal makes.
+    await rmdir(directory).catch(() => rm(directory, { recursive: true, force: true }));
     // Another attempt of the same request may have its directory there.
     await rmdir(join(this.#options.workDirectory, lease.id)).catch(() => {});
   }

@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { dataMarker, endLeftovers, startGuard } from "../../src/runner/guard.ts";
 import { scratchDirectory } from "../scratch.ts";
 import { NEVER, openRunner } from "./open.ts";
-import { gone, isAlive } from "./processes.ts";
+import { end, gone, isAlive } from "./processes.ts";
 
 const posix = it.skipIf(process.platform === "win32"); // Windows has no process groups
 
@@ -51,8 +51,6 @@ posix("what even the guard missed is ended at the next start, and nothing else",
   await gone(left.pid!);
   expect(isAlive(foreign.pid!)).toBe(true);
   expect(await endLeftovers(marker)).toBe(0);
-  foreign.kill("SIGKILL");
-  await once(foreign, "exit");
 });
 
 posix("the marker reaches what a model starts", async () => {
@@ -61,7 +59,6 @@ posix("the marker reaches what a model starts", async () => {
   const { server, pids } = await startServer(scratch.path, "wait", marker);
   expect(await endLeftovers(marker)).toBe(2);
   await gone(...pids);
-  server.kill("SIGKILL");
 });
 
 posix("a guard forgets groups that have ended", async () => {
@@ -74,7 +71,6 @@ posix("a guard forgets groups that have ended", async () => {
   await guard[Symbol.asyncDispose]();
   await gone(kept.pid!);
   expect(isAlive(forgotten.pid!)).toBe(true);
-  forgotten.kill("SIGKILL");
 });
 
 /** A server-like process whose model has started a grandchild; resolves with both their pids. */
@@ -85,7 +81,9 @@ async function startServer(scratch: string, next: string, marker: string) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(server.stdout, "data");
-  return { server, pids: pidsIn(file) };
+  const pids = pidsIn(file);
+  onTestFinished(() => end(server.pid!, ...pids)); // also when it failed
+  return { server, pids };
 }
 
 function pidsIn(file: string): number[] {
@@ -94,7 +92,10 @@ function pidsIn(file: string): number[] {
 
 /** A process in a group of its own, as a model's would be whose server is gone. */
 function leaveBehind(marker: string) {
-  return spawn("sleep", ["1000"], { detached: true, stdio: "ignore", env: { ...process.env, INFERQ_DATA: marker } });
+  const env = { ...process.env, INFERQ_DATA: marker };
+  const child = spawn("sleep", ["1000"], { detached: true, stdio: "ignore", env });
+  onTestFinished(() => end(child.pid!)); // also when it failed
+  return child;
 }
 
 function childrenOf(pid: number): number[] {

@@ -23,3 +23,8 @@ export async function gone(...pids: number[]): Promise<void> {
     { timeout: 5_000, interval: 10 },
   );
 }
+
+/** Kills what is still alive of them. */
+export function end(...pids: number[]): void {
+  for (const pid of pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+}
