@@ -1,7 +1,7 @@
 /** Logs and counts what happens to requests, once, around any store: drivers hold none of it. */
 import type { Logger } from "pino";
 import type { Failure } from "../core/request.ts";
-import type { RequestStore, Settlement } from "../store/store.ts";
+import type { RequestStatus, RequestStore, Settlement } from "../store/store.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface Telemetry {
@@ -11,14 +11,22 @@ export interface Telemetry {
 
 /** `store`, observed. Reads pass through untouched: a status poll costs what it cost before. */
 export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry): RequestStore {
-  /** What was written is told after the write, from what the store now says. */
-  const tellOutcome = async (id: string, failure: Failure | null): Promise<void> => {
-    const view = await store.status(id);
+  const tell = (view: RequestStatus | undefined, failure: Failure | null): void => {
     if (view === undefined) return;
-    const { model, owner, inferenceMs } = view;
+    const { id, model, owner, inferenceMs } = view;
     metrics.finished(model, failure?.code ?? view.status);
     if (failure === null) logger.info({ id, owner, model, inferenceMs }, "request completed");
     else logger.warn({ id, owner, model, code: failure.code, reason: failure.message }, "request failed");
+  };
+
+  /** Tells of a write that has happened, whatever becomes of the telling. */
+  const tellOutcome = (id: string, failure: Failure | null): void => {
+    const view = store.status(id);
+    if (!(view instanceof Promise)) return tell(view, failure);
+    view.then(
+      (later) => tell(later, failure),
+      (err: unknown) => logger.warn({ id, err }, "an outcome could not be told"),
+    );
   };
 
   return {
@@ -42,12 +50,12 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
       const answer = await store.settle(id, token, settlement);
       if (!answer.ok) logger.warn({ id, settlement: settlement.type, refusal: answer.refusal }, "a settle was refused");
       else if (answer.status === "QUEUED") logger.info({ id, reason: reasonOf(settlement) }, "request is tried again");
-      else await tellOutcome(id, settlement.type === "fail" ? settlement.failure : null);
+      else tellOutcome(id, settlement.type === "fail" ? settlement.failure : null);
       return answer;
     },
     async finish(id, finish) {
       const done = await store.finish(id, finish);
-      if (done && finish.type === "cancel") await tellOutcome(id, finish.failure);
+      if (done && finish.type === "cancel") tellOutcome(id, finish.failure);
       else if (done) logger.debug({ id, how: finish.type }, "request removed");
       return done;
     },
