@@ -179,6 +179,7 @@ function run(node, script) {
   });
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, () => child.kill(signal));
+  if (process.env.npm_lifecycle_event !== undefined) stopWithParent(child);
   child.on("error", (error) => {
     rmSync(STAMP, { force: true }); // so that the next run looks at the Node again
     fail(`${node} could not be started: ${error.message}. Run the command again to check the installation.`);
@@ -188,6 +189,17 @@ function run(node, script) {
     for (const name of signals) process.removeAllListeners(name);
     process.kill(process.pid, signal);
   });
+}
+
+/** npm passes a SIGTERM to the shell between us alone, and the shell dies without a word: its absence is the signal. */
+function stopWithParent(child) {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    child.kill("SIGTERM");
+  }, 250);
+  timer.unref();
 }
 
 function fail(sentence) {
