@@ -378,7 +378,9 @@ export function storeSuite(name: string, open: StoreFactory): void {
     });
 
     it("takes no more once it is closed", async () => {
+      await enqueue();
       await store[Symbol.asyncDispose]();
+      await expect(lease()).rejects.toMatchObject({ code: "shutting_down" });
       await expect(store.enqueue(submission())).rejects.toMatchObject({ code: "shutting_down" });
     });
   });

@@ -126,6 +126,7 @@ class Store implements SqliteStore {
 
   async lease({ worker, capacity, leaseMs, durable }: LeaseWish): Promise<Lease[]> {
     await this.loaded();
+    this.#opened(); // else the leases of fresh requests, whose inputs are in memory, would be handed out unwritten
     const now = this.#clock.now();
     const deadline = now + leaseMs;
     this.#promote(now);
@@ -217,9 +218,13 @@ class Store implements SqliteStore {
     this.#unlock();
   }
 
+  #opened(): Reader {
+    if (this.#reader === null) throw new InferqError(this.#disposed ? "shutting_down" : "store_unavailable");
+    return this.#reader;
+  }
+
   #read<T>(read: (reader: Reader) => T): T {
-    if (this.#reader === null) throw new InferqError("store_unavailable");
-    return read(this.#reader);
+    return read(this.#opened());
   }
 
   #openReader(first: boolean): void {
