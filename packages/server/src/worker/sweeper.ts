@@ -7,6 +7,7 @@ import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import { idTime, isId } from "../core/ids.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
+import { attemptsOf } from "./attempts-of.ts";
 import type { Log } from "./log.ts";
 
 export interface SweeperOptions {
@@ -119,7 +120,7 @@ export class Sweeper implements AsyncDisposable {
   /** Deletes the attempts of a request that its row does not name. */
   async #tidy(status: RequestStatus): Promise<void> {
     const { blobs } = this.#options;
-    for await (const name of blobs.list(`${status.id}/`)) {
+    for (const name of await attemptsOf(status.id, blobs)) {
       const attempt = Number(name);
       if (attempt > 0 && !isNamed(attempt, status)) await blobs.deletePrefix(`${status.id}/${name}/`);
     }

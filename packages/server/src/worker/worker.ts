@@ -13,6 +13,7 @@ import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/store.ts";
 import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
+import { attemptsOf } from "./attempts-of.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Log } from "./log.ts";
 
@@ -222,7 +223,7 @@ export class Worker implements AsyncDisposable {
     const { settlement } = end;
     if (settlement?.type === "complete" && answer?.ok) {
       if (lease.attempt === 1) return;
-      for await (const name of blobs.list(`${lease.id}/`)) {
+      for (const name of await attemptsOf(lease.id, blobs)) {
         if (name !== "0" && name !== String(lease.attempt)) await blobs.deletePrefix(`${lease.id}/${name}/`);
       }
     } else if (

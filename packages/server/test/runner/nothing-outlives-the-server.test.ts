@@ -56,7 +56,7 @@ posix("what even the guard missed is ended at the next start, and nothing else",
 posix("the marker reaches what a model starts", async () => {
   await using scratch = await scratchDirectory();
   const marker = await dataMarker(scratch.path);
-  const { server, pids } = await startServer(scratch.path, "wait", marker);
+  const { pids } = await startServer(scratch.path, "wait", marker);
   expect(await endLeftovers(marker)).toBe(2);
   await gone(...pids);
 });
