@@ -66,7 +66,7 @@ function checkDepth(root: unknown): void {
 /** The fields of a body. Where a file was sent stands the name under which `uploads` has it. */
 export class Form {
   readonly fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  readonly uploads = new Map<string, Upload>();
+  readonly uploads: Map<string, Upload> = new Map();
 }
 
 const NO_UPLOADS: ReadonlyMap<string, Upload> = new Map();

@@ -11,7 +11,6 @@ export const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED",
 export const QUEUED = 0;
 export const PROCESSING = 1;
 export const COMPLETED = 2;
-export const FAILED = 3;
 
 /** Bits of the column `files`. */
 export const INPUT_FILES = 1;
