@@ -151,5 +151,5 @@ export function warnOf(ignored: readonly string[], reply: FastifyReply): void {
   if (ignored.length === 0) return;
   const names = ignored.slice(0, MAX_WARNED_FIELDS).map((name) => name.slice(0, 50).replace(/[^ !#-[\]-~]/g, "?"));
   if (ignored.length > MAX_WARNED_FIELDS) names.push(`and ${ignored.length - MAX_WARNED_FIELDS} more`);
-  reply.header("warning", `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`);
+  reply.raw.setHeader("warning", `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`);
 }

@@ -12,14 +12,15 @@ export function cors(app: FastifyInstance, origins: readonly string[], allowed: 
   const allow = (request: FastifyRequest, reply: FastifyReply): boolean => {
     const { origin } = request.headers;
     if (origin === undefined || !(anyOrigin || known.has(origin))) return false;
-    reply.header("access-control-allow-origin", anyOrigin ? "*" : origin);
-    reply.header("access-control-expose-headers", EXPOSED);
+    // On the raw answer, which the fast paths send too.
+    reply.raw.setHeader("access-control-allow-origin", anyOrigin ? "*" : origin);
+    reply.raw.setHeader("access-control-expose-headers", EXPOSED);
     return true;
   };
 
   if (origins.length > 0) {
     app.addHook("onRequest", (request, reply, done) => {
-      if (!anyOrigin) reply.header("vary", "origin");
+      if (!anyOrigin) reply.raw.setHeader("vary", "origin");
       if (!request.url.startsWith("/files/")) allow(request, reply);
       done();
     });

@@ -42,7 +42,7 @@ export function statusPoll(
       return false; // it will throw again where errors are answered
     }
     if (body === undefined) return false;
-    writeAscii(response, body, []);
+    writeAscii(response, body);
     return true;
   };
 }
