@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import type { Upload } from "../media/intake.ts";
 
-/** Deeper than any model's input, and shallower than what recursion over it could not bear. */
+/** Deeper than any model's input, and far from what recursion cannot bear. */
 const MAX_DEPTH = 64;
 
 /** Throws `wrong_content_type` unless the body is announced as JSON or a form. */
@@ -40,7 +40,7 @@ function parseJson(body: Buffer): unknown {
   } catch (error) {
     throw new InferqError("malformed_json", { detail: shortened((error as SyntaxError).message) });
   }
-  checkDepth(value);
+  checkDepth(value, MAX_DEPTH);
   return value;
 }
 
@@ -49,17 +49,15 @@ function shortened(message: string): string {
   return message.length > 200 ? `${message.slice(0, 200).toWellFormed()}…` : message;
 }
 
-/** Throws `malformed_json` when lists and objects are nested too deeply, without recursing itself. */
-function checkDepth(root: unknown): void {
-  let level: unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_DEPTH) throw new InferqError("malformed_json", { detail: `it is nested deeper than ${MAX_DEPTH}` });
-    const next: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== "object" || value === null) continue;
-      for (const child of Object.values(value)) if (typeof child === "object" && child !== null) next.push(child);
-    }
-    level = next;
+/** Throws `malformed_json` when lists and objects are nested more than `left` deep. */
+function checkDepth(value: unknown, left: number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (left === 0) throw new InferqError("malformed_json", { detail: `it is nested deeper than ${MAX_DEPTH}` });
+  if (Array.isArray(value)) {
+    for (const child of value) checkDepth(child, left - 1);
+  } else {
+    // What JSON.parse makes has own fields only, and an array of them need not be made for every submit.
+    for (const name in value) checkDepth((value as Record<string, unknown>)[name], left - 1);
   }
 }
 
