@@ -22,7 +22,7 @@ export interface Guard extends AsyncDisposable {
 
 const SCRIPT = `
 trap '' INT TERM HUP
-groups=
+groups=$1
 while read -r op pgid; do
   case $op in
     +) groups="$groups $pgid" ;;
@@ -44,7 +44,8 @@ export function startGuard(warn: (message: string) => void): Guard {
   let closing = false;
 
   function begin(): void {
-    const child = spawn("/bin/sh", ["-c", SCRIPT], {
+    // As an argument, for the server may be killed before it writes anything to a new guard.
+    const child = spawn("/bin/sh", ["-c", SCRIPT, "inferq-guard", [...groups].join(" ")], {
       cwd: "/",
       env: {},
       detached: true,
@@ -59,7 +60,6 @@ export function startGuard(warn: (message: string) => void): Guard {
     // Neither the process nor its pipe keeps the server alive: when the server has nothing left to do, it ends and the guard with it.
     child.unref();
     (child.stdin as unknown as { unref(): void }).unref();
-    for (const pgid of groups) child.stdin.write(`+ ${pgid}\n`);
   }
 
   begin();
