@@ -78,8 +78,9 @@ export function accepter(context: GatewayContext, newId: () => string): (request
     own: () => readonly string[],
   ): Promise<{ readonly input: StoredInput; readonly hasFiles: boolean }> => {
     const { mediaLimitBytes: limitBytes, allowPrivate } = settings;
+    const livingSince = clock.now() - settings.resultTtlSeconds * 1000;
     const taken = hasMedia(input, schema)
-      ? await intake(input, schema, { id, blobs, uploads, limitBytes, ownBases: own(), allowPrivate })
+      ? await intake(input, schema, { id, blobs, uploads, limitBytes, ownBases: own(), livingSince, allowPrivate })
       : { input, hasFiles: false };
     const json = JSON.stringify(taken.input);
     if (json.length <= MAX_INPUT_IN_QUEUE) return { input: { json }, hasFiles: taken.hasFiles };

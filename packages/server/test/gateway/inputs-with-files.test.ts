@@ -97,6 +97,24 @@ test("an uploaded asset can be fetched, and be the input of a request", async ()
   expect((await bytesOf(key)).equals(PNG)).toBe(true);
 });
 
+test("a file of an expired request is refused like one that never was, deleted already or not", async () => {
+  await using own = await startGateway({ resultTtlSeconds: 600 });
+  const maker = await own.submit("words", {});
+  const { key } = await own.artifact(maker, "output.png", "image/png", PNG);
+  const submit = async (name: string): Promise<[number, string]> => {
+    const answer = await own.call("POST", "/v2/picture", { prompt: "x", image: `${own.base}/files/${name}` });
+    return [answer.status, answer.text];
+  };
+  own.clock.advance(599_999);
+  expect((await submit(key))[0]).toBe(200);
+  own.clock.advance(1);
+  const refused = await submit(key);
+  expect(refused).toEqual(await submit(key.replace(/[0-9a-f]{32}/, "0".repeat(32))));
+  expect(refused[0]).toBe(422);
+  expect(refused[1]).toMatch(/image names a file of this server that is not there/);
+  expect(await own.blobs.head(key)).toBeDefined();
+});
+
 test.each([
   [{}],
   [{ data_urls: [] }],
