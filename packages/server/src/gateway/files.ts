@@ -7,14 +7,20 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobInfo } from "../blob/blob-store.ts";
 import { contentTypeOf } from "../blob/content-type.ts";
-import { isBlobKey } from "../blob/key.ts";
+import { isBlobKey, keyTime } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
-import { idTime } from "../core/ids.ts";
 import type { GatewayContext } from "./context.ts";
 import { openToAll } from "./cors.ts";
 
 /** Types that a browser may show. SVG and HTML can hold scripts, so they are downloads. */
 const SHOWN = /^(?:image\/(?!svg)|video\/|audio\/|text\/plain$|application\/json$)/;
+
+/**
+ * An origin of its own that runs nothing, frames nothing and loads nothing from elsewhere. What is allowed
+ * is what the pages need that browsers make around a picture, a film or a sound that is opened directly;
+ * their media request comes from the sandbox's origin, so it also needs the CORS header of `openToAll`.
+ */
+const POLICY = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";
 
 export function fileRoutes(app: FastifyInstance, context: GatewayContext): void {
   const { blobs, clock, settings } = context;
@@ -22,12 +28,10 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
   app.get("/files/*", async (request: FastifyRequest<{ Params: { "*": string } }>, reply) => {
     const key = request.params["*"];
     // A file goes with its request, on the millisecond, whenever the sweep comes by. Its id tells the time.
-    if (!isBlobKey(key) || idTime(idOf(key)) + settings.resultTtlSeconds * 1000 <= clock.now()) {
-      throw new InferqError("unknown_file");
-    }
-    const info = await blobs.head(key);
+    const leftMs = isBlobKey(key) ? keyTime(key) + settings.resultTtlSeconds * 1000 - clock.now() : 0;
+    const info = leftMs > 0 ? await blobs.head(key) : undefined;
     if (info === undefined) throw new InferqError("unknown_file");
-    describe(reply, info);
+    describe(reply, info, leftMs);
     if (matches(request.headers["if-none-match"], info.etag)) return reply.code(304).send();
     return await sendBytes(request, reply, info);
   });
@@ -40,7 +44,7 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
       throw new InferqError("range_not_satisfiable", { size: info.size });
     }
     const { start, end } = wanted ?? { start: 0, end: info.size - 1 };
-    reply.header("content-type", contentTypeOf(info.key)).header("content-length", end - start + 1);
+    reply.header("content-type", headerType(info.key)).header("content-length", end - start + 1);
     if (wanted !== undefined) reply.code(206).header("content-range", `bytes ${start}-${end}/${info.size}`);
     if (request.method === "HEAD") return reply.send(Readable.from([])); // a stream leaves the length as it was set
     if (info.size === 0) return reply.send("");
@@ -50,19 +54,21 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
   }
 }
 
-/** `u-` marks an upload's id. */
-function idOf(key: string): string {
-  const id = key.slice(0, key.indexOf("/"));
-  return id.startsWith("u-") ? id.slice(2) : id;
-}
-
-function describe(reply: FastifyReply, info: BlobInfo): void {
+/** Headers of every answer about a file that is there for `leftMs` more. */
+function describe(reply: FastifyReply, info: BlobInfo, leftMs: number): void {
   openToAll(reply);
   reply.header("etag", info.etag).header("accept-ranges", "bytes");
-  reply.header("cache-control", "private, max-age=3600, immutable");
+  // No cache may show the file when the server does not any more.
+  reply.header("cache-control", `private, max-age=${Math.floor(leftMs / 1000)}, immutable`);
   reply.header("x-content-type-options", "nosniff");
-  reply.header("content-security-policy", "sandbox; default-src 'none'");
+  reply.header("content-security-policy", POLICY);
   if (!SHOWN.test(contentTypeOf(info.key))) reply.header("content-disposition", "attachment");
+}
+
+/** Text is UTF-8 here, as JSON always is; without a charset browsers take plain text for windows-1252. */
+function headerType(key: string): string {
+  const type = contentTypeOf(key);
+  return type === "text/plain" ? "text/plain; charset=utf-8" : type;
 }
 
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {

@@ -21,7 +21,9 @@ test("a file comes without a key, with its type, its length and nothing that can
     "content-length": "10",
     "accept-ranges": "bytes",
     "x-content-type-options": "nosniff",
-    "content-security-policy": "sandbox; default-src 'none'",
+    "content-security-policy":
+      "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'",
+    "access-control-allow-origin": "*", // without it a browser shows no video that is opened directly
   });
   expect(answer.headers["content-disposition"]).toBeUndefined();
   const head = await send(gateway.port, "HEAD", `/files/${file.key}`, {});
@@ -70,6 +72,24 @@ test("a file that has not changed is not sent again, and a part of another versi
   expect([same.status, same.text]).toEqual([304, ""]);
   expect((await get(file.key, { range: "bytes=0-1", "if-range": etag })).status).toBe(206);
   expect((await get(file.key, { range: "bytes=0-1", "if-range": `"other"` })).status).toBe(200);
+});
+
+test("no cache keeps a file longer than the server does", async () => {
+  await using own = await startGateway({ resultTtlSeconds: 600 });
+  const made = await own.submit("words", {});
+  const file = await own.artifact(made, "output.png", "image/png", Buffer.from("x"));
+  const age = async (): Promise<unknown> =>
+    (await send(own.port, "GET", `/files/${file.key}`, {})).headers["cache-control"];
+  expect(await age()).toBe("private, max-age=600, immutable");
+  own.clock.advance(599_500);
+  expect(await age()).toBe("private, max-age=0, immutable");
+  own.clock.advance(500);
+  expect(await age()).toBe("no-store"); // 404: there is no such file any more
+});
+
+test("text is UTF-8, and says so", async () => {
+  const file = await gateway.artifact(id, "output.txt", "text/plain", Buffer.from("Grüße"));
+  expect((await get(file.key)).headers["content-type"]).toBe("text/plain; charset=utf-8");
 });
 
 test("an empty file", async () => {
