@@ -1,12 +1,15 @@
 /** From a submit's HTTP request to a queued request; V2 and V1 share it. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { ServerResponse } from "node:http";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
 import type { StoredInput } from "../core/request.ts";
 import { intake, ownBases, type Upload } from "../media/intake.ts";
 import { mediaFields } from "../media/media.ts";
 import { isSchema } from "../model/coerce.ts";
+import type { CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
+import type { ApiKey } from "../store/keys.ts";
 import { checkContentType, fieldsOf, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 
@@ -14,6 +17,23 @@ import type { GatewayContext } from "./context.ts";
 const MAX_INPUT_IN_QUEUE = 64 * 1024;
 /** Names of unknown fields that fit into a header. */
 const MAX_WARNED_FIELDS = 10;
+
+/** A submit whose body has been read, whichever way it came. */
+export interface Submitted {
+  readonly caller: ApiKey;
+  readonly model: CatalogEntry;
+  /** Origin under which the caller reached the server. */
+  readonly base: string;
+  /** Port that it reached it at. */
+  readonly port: number;
+  /** The body's fields as they came. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** The files of a form, each under the text that stands for it in `fields`. */
+  readonly uploads: ReadonlyMap<string, Upload>;
+}
+
+/** Checks what was submitted, stores its files and enqueues its request. */
+export type Accept = (submitted: Submitted) => Promise<Accepted>;
 
 /** What was accepted. */
 export interface Accepted {
@@ -65,8 +85,16 @@ export function guardSubmits(app: FastifyInstance, check: (request: FastifyReque
   });
 }
 
-/** Makes the function that checks a submit's body, stores its files and enqueues the request. */
-export function accepter(context: GatewayContext, newId: () => string): (request: FastifyRequest) => Promise<Accepted> {
+/** What the routes that `guardSubmits` guards have read. */
+export function submittedOf(request: FastifyRequest, context: Pick<GatewayContext, "baseOf">): Submitted {
+  const { caller, model, body } = request;
+  if (caller === null || model === null) throw new InferqError("internal");
+  const { fields, uploads } = fieldsOf(body);
+  if (body instanceof Form) wrapLists(fields, model.definition.input);
+  return { caller, model, base: context.baseOf(request.raw), port: request.socket.localPort ?? 0, fields, uploads };
+}
+
+export function accepter(context: GatewayContext, newId: () => string): Accept {
   const { blobs, store, clock, settings, logger } = context;
 
   /** Stores the input's media, and the input itself when it is large. */
@@ -89,19 +117,13 @@ export function accepter(context: GatewayContext, newId: () => string): (request
     return { input: { key }, hasFiles: true };
   };
 
-  return async (request) => {
-    const { caller, model } = request;
-    if (caller === null || model === null) throw new InferqError("internal");
-    const base = context.baseOf(request.raw);
-    const { fields, uploads } = fieldsOf(request);
-    const schema = model.definition.input;
-    if (request.body instanceof Form) wrapLists(fields, schema);
+  return async ({ caller, model, base, port, fields, uploads }) => {
     const { input, unknown } = model.check(fields);
 
     const id = newId();
     try {
-      const own = (): string[] => ownBases(base, settings.publicUrl ?? undefined, request.socket.localPort ?? 0);
-      const taken = await takeIn(id, input, schema, uploads, own);
+      const own = (): string[] => ownBases(base, settings.publicUrl ?? undefined, port);
+      const taken = await takeIn(id, input, model.definition.input, uploads, own);
       const now = clock.now();
       await store.enqueue({
         id,
@@ -148,9 +170,9 @@ function wrapLists(fields: Record<string, unknown>, schema: JsonSchema): void {
 }
 
 /** Names the fields that were ignored (RFC 7234 §5.5). They are the client's own text: what a header cannot hold is replaced. */
-export function warnOf(ignored: readonly string[], reply: FastifyReply): void {
+export function warnOf(ignored: readonly string[], response: ServerResponse): void {
   if (ignored.length === 0) return;
   const names = ignored.slice(0, MAX_WARNED_FIELDS).map((name) => name.slice(0, 50).replace(/[^ !#-[\]-~]/g, "?"));
   if (ignored.length > MAX_WARNED_FIELDS) names.push(`and ${ignored.length - MAX_WARNED_FIELDS} more`);
-  reply.raw.setHeader("warning", `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`);
+  response.setHeader("warning", `299 - "The model does not know these fields and ignores them: ${names.join(", ")}"`);
 }

@@ -1,6 +1,6 @@
 /** The gateway: every route, and what holds for all of them. */
 import { createServer, type ServerOptions } from "node:http";
-import { fastify, type FastifyInstance } from "fastify";
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { idMaker } from "../core/ids.ts";
 import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
@@ -9,11 +9,12 @@ import { readBodies } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { docsRoutes } from "./docs.ts";
-import { answerClientError, errorHandler, sendError } from "./errors.ts";
+import { answerClientError, failer } from "./errors.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
 import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
+import { plainSubmit } from "./plain-submit.ts";
 import { requestRoutes } from "./requests.ts";
 import { routeList } from "./routes.ts";
 import { statusPoll } from "./status-poll.ts";
@@ -43,8 +44,16 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     authenticate: authenticator(identify),
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
   };
-  const onError = errorHandler(logger, settings.bodyLimitBytes);
+  const fail = failer(logger, settings.bodyLimitBytes);
+  const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value!);
+    reply.hijack();
+    fail(error, request.raw, reply.raw, request.routeOptions.url);
+  };
+  const newId = idMaker(options.clock);
+  const accept = accepter(context, newId);
   const poll = statusPoll(context);
+  const submit = plainSubmit(context, accept, fail);
   let closing = false;
   const app = fastify({
     logger: false, // its logger makes a child for every request; ours logs what happens to requests
@@ -57,10 +66,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     serverFactory: (route) =>
       createServer(SERVER, (request, response) => {
         // While closing, every answer ends its connection: the router sees to that.
-        if (closing || !poll(request, response)) route(request, response);
+        if (closing || !(poll(request, response) || submit(request, response))) route(request, response);
       }),
   });
-  const newId = idMaker(options.clock);
   const routes = routeList(app);
   const waits = waiter(store);
   app.decorate("listRoutes", () => routes.all());
@@ -75,9 +83,9 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     const path = request.url.split("?", 1)[0]!;
     const allowed = routes.allowed(path);
     if (allowed === "")
-      return sendError(new InferqError("unknown_route", { method: request.method, path }), request, reply);
+      return onError(new InferqError("unknown_route", { method: request.method, path }), request, reply);
     reply.header("allow", allowed);
-    sendError(new InferqError("method_not_allowed", { method: request.method, path, allowed }), request, reply);
+    onError(new InferqError("method_not_allowed", { method: request.method, path, allowed }), request, reply);
   });
 
   readBodies(app);
@@ -96,8 +104,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
       scope,
       checkBeforeBody(context, () => closing),
     );
-    const accept = accepter(context, newId);
-    submitRoute(scope, accept);
+    submitRoute(scope, context, accept);
     syncRoute(scope, context, accept, waits);
     done();
   });

@@ -31,7 +31,8 @@ export function readBodies(app: FastifyInstance): void {
   });
 }
 
-function parseJson(body: Buffer): unknown {
+/** Strictly: UTF-8 alone, and not too deep. Throws `malformed_json`. */
+export function parseJson(body: Buffer): unknown {
   if (body.length === 0) throw new InferqError("malformed_json", { detail: "it is empty" });
   if (!isUtf8(body)) throw new InferqError("malformed_json", { detail: "it is not UTF-8" });
   let value: unknown;
@@ -70,10 +71,7 @@ export class Form {
 const NO_UPLOADS: ReadonlyMap<string, Upload> = new Map();
 
 /** What a submit's body says, whichever form it has. Throws `invalid_input` when JSON is not an object. */
-export function fieldsOf(
-  request: FastifyRequest,
-): Pick<Form, "fields"> & { readonly uploads: ReadonlyMap<string, Upload> } {
-  const { body } = request;
+export function fieldsOf(body: unknown): Pick<Form, "fields"> & { readonly uploads: ReadonlyMap<string, Upload> } {
   if (body instanceof Form) return body;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     const got = body === null ? "null" : Array.isArray(body) ? "a list" : `a ${typeof body}`;

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { isSchema } from "../model/coerce.ts";
+import { curl, type Operation, SETTINGS } from "./docs-curl.ts";
 import { STYLE } from "./docs-style.ts";
 import { type Json, TAGS } from "./openapi.ts";
 
@@ -11,12 +12,6 @@ import { type Json, TAGS } from "./openapi.ts";
 export const DOCS_POLICY: string =
   `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; ` +
   `base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
-
-interface Operation {
-  readonly method: string;
-  readonly path: string;
-  readonly about: Json;
-}
 
 /** The page for `document`, as made by `openapi`. */
 export function docsPage(document: Json): string {
@@ -35,8 +30,11 @@ export function docsPage(document: Json): string {
 <p><a href="/openapi.json">openapi.json</a></p></nav>
 <main id="top"><h1>API reference</h1>
 <p class="lead">Submit a request, get its id at once, poll its status, fetch the result. Base URL <code>${escape(base)}</code>.</p>
-<p>Send your key as <code>x-api-key: KEY</code> or <code>Authorization: Bearer KEY</code>. Bodies are JSON; errors are
-<code>{"error": "…"}</code> with a code in <code>X-Error-Code</code>.</p>
+<p>Send your key as <code>x-api-key: KEY</code> or <code>Authorization: Bearer KEY</code>. Bodies are JSON, or a form
+(<code>multipart/form-data</code>) with files. Errors are <code>{"error": "…"}</code> with a code in <code>X-Error-Code</code>.
+Requests, results and files live for a while only, one hour unless this server was told otherwise: then they answer 404.</p>
+<p>The examples take your own values from the shell:</p>
+<pre><code>${escape(SETTINGS)}</code></pre>
 ${sections.join("\n")}</main></body></html>
 `;
 }
@@ -77,24 +75,32 @@ function card(operation: Operation, document: Json, base: string): string {
 function pathTable(parameters: unknown): string {
   if (!Array.isArray(parameters)) return "";
   const rows = (parameters as Json[]).map(
-    (one) => `<tr><td><code>${escape(String(one["name"]))}</code></td><td>${escape(String(one["in"]))}</td></tr>`,
+    (one) =>
+      `<tr><td><code>${escape(String(one["name"]))}</code></td><td>in the ${escape(String(one["in"]))}</td>` +
+      `<td>${escape(plain(one["description"]))}</td></tr>`,
   );
-  return `<table><thead><tr><th>Parameter</th><th>In</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+  return `<table class="fields"><thead><tr><th>Parameter</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }
 
 function fieldTable(title: string, schema: Json): string {
+  const rows = fieldRows(schema, "");
+  if (rows.length === 0) return "";
+  return `<table class="fields"><thead><tr><th>${title}</th><th>Type</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}
+
+/** A row for each field, and for the fields of those that are objects: `video.url`, `images[].url`. */
+function fieldRows(schema: Json, prefix: string): string[] {
   const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
   const required = Array.isArray(schema["required"]) ? (schema["required"] as string[]) : [];
-  const rows = Object.entries(properties).map(([name, property]) => {
+  return Object.entries(properties).flatMap(([name, property]) => {
     const field = isSchema(property) ? property : {};
     const mark = required.includes(name) ? ` <span class="must">required</span>` : "";
-    return (
-      `<tr><td><code>${escape(name)}</code>${mark}</td><td>${escape(typeText(field))}</td>` +
-      `<td>${escape(plain(field["description"]))}</td></tr>`
-    );
+    const row =
+      `<tr><td><code>${escape(prefix + name)}</code>${mark}</td><td>${escape(typeText(field))}</td>` +
+      `<td>${escape(plain(field["description"]))}</td></tr>`;
+    const inner = isSchema(field["items"]) ? fieldRows(field["items"], `${prefix}${name}[].`) : [];
+    return [row, ...fieldRows(field, `${prefix}${name}.`), ...inner];
   });
-  if (rows.length === 0) return "";
-  return `<table><thead><tr><th>${title}</th><th>Type</th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }
 
 /** "whole number, 1 to 50, default 20". */
@@ -122,30 +128,39 @@ function baseType(field: Json): string {
 function answers(about: Json, document: Json): string {
   const byRow = new Map<string, string[]>();
   const shapes = new Set<string>();
+  const { schemas } = document["components"] as { readonly schemas: Record<string, Json> };
   for (const [code, response] of Object.entries(about["responses"] as Record<string, Json>)) {
     const known = resolve(response, document);
     const names = schemaNames(known);
-    for (const name of names) if (name !== "Error") shapes.add(name);
-    const shown = names.map((name) => `<code>${escape(name)}</code>`).join(" ");
+    for (const name of names) if (name !== "Error") addShape(name, schemas, shapes);
+    const shown = names.map((name) => `<code>${escape(name)}</code>`).join("<br>");
     const row = `<td>${escape(plain(known["description"]))}</td><td>${shown}</td>`;
     byRow.set(row, [...(byRow.get(row) ?? []), code]);
   }
   const rows = [...byRow].map(([row, codes]) => `<tr><td>${codes.join(", ")}</td>${row}</tr>`);
-  const { schemas } = document["components"] as { readonly schemas: Record<string, Json> };
   const details = [...shapes].map(
     (name) => `<details><summary>${escape(name)}</summary>${fieldTable("Field", schemas[name] ?? {})}</details>`,
   );
   return (
-    `<table><thead><tr><th>Answer</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>` +
+    `<table class="answers"><thead><tr><th>Answer</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>` +
     details.join("")
   );
+}
+
+/** Adds the schema called `name`, and those that it names in turn. */
+function addShape(name: string, schemas: Record<string, Json>, shapes: Set<string>): void {
+  if (shapes.has(name)) return;
+  shapes.add(name);
+  for (const [, inner] of JSON.stringify(schemas[name]).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    addShape(inner!, schemas, shapes);
+  }
 }
 
 /** The named schemas that an answer may have. */
 function schemaNames(response: Json): string[] {
   const content = isSchema(response["content"]) ? response["content"] : {};
   return Object.values(content).flatMap((media) => {
-    const schema = (media as { schema: Json }).schema;
+    const schema = (media as { schema?: Json }).schema ?? {};
     const several = (schema["oneOf"] as Json[] | undefined) ?? [schema];
     return several.flatMap((one) => (typeof one["$ref"] === "string" ? [one["$ref"].split("/").at(-1)!] : []));
   });
@@ -164,33 +179,6 @@ function resolve(piece: Json, document: Json): Json {
     .split("/")
     .slice(1)
     .reduce((at, name) => at[name] as Json, document);
-}
-
-function curl({ method, path, about }: Operation, base: string, schema: Json | undefined): string {
-  const key = Array.isArray(about["security"]) ? "" : ` \\\n  -H "x-api-key: $INFERQ_KEY"`;
-  const url = `curl${method === "GET" ? "" : ` -X ${method}`} "${base}${path.replace("{id}", "$REQUEST_ID")}"${key}`;
-  if (schema === undefined) return url;
-  const body = JSON.stringify(example(schema), null, 2).replaceAll("'", "'\\''");
-  return `${url} \\\n  -H "content-type: application/json" \\\n  -d '${body}'`;
-}
-
-/** The required fields, each with the plainest value it takes. */
-function example(schema: Json): Json {
-  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
-  const required = Array.isArray(schema["required"]) ? (schema["required"] as string[]) : [];
-  return Object.fromEntries(required.map((name) => [name, valueFor(properties[name])]));
-}
-
-function valueFor(field: unknown): unknown {
-  if (!isSchema(field)) return "…";
-  if (Array.isArray(field["examples"])) return field["examples"][0] as unknown;
-  if (field["default"] !== undefined) return field["default"];
-  if (Array.isArray(field["enum"])) return field["enum"][0] as unknown;
-  if (typeof field["contentMediaType"] === "string") return "https://example.com/input";
-  if (field["type"] === "integer" || field["type"] === "number") return field["minimum"] ?? 1;
-  if (field["type"] === "boolean") return true;
-  if (field["type"] === "array") return [valueFor(field["items"])];
-  return "…";
 }
 
 function anchor(about: Json): string {

@@ -17,7 +17,11 @@ code,pre{font:.88em/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}
 pre{background:var(--soft);border:1px solid var(--line);border-radius:.4rem;padding:.8rem 1rem;overflow:auto}
 table{width:100%;border-collapse:collapse;margin:.8rem 0;font-size:.9rem}
 th{text-align:left;font-size:.72rem;letter-spacing:.05em;text-transform:uppercase;color:var(--dim)}
-td,th{padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-.must{font-size:.72rem;color:var(--dim)}details{margin:.4rem 0}summary{cursor:pointer;font-size:.9rem;color:var(--dim)}
-@media (max-width:52rem){body{display:block}nav{position:static;height:auto;border:0}main{padding:1.5rem 1rem 4rem}}
+td,th{padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
+.fields td:first-child{width:13rem}.fields td:nth-child(2){width:16rem}.answers td:first-child{width:13rem}.answers td:last-child{width:9rem}
+.must{font-size:.72rem;color:var(--dim);white-space:nowrap}details{margin:.4rem 0}summary{cursor:pointer;font-size:.9rem;color:var(--dim)}
+@media (max-width:52rem){body{display:block}nav{position:static;height:auto;max-height:40vh;border:0;border-bottom:1px solid var(--line)}
+main{padding:1.5rem 1rem 4rem}article{padding:1rem}.fields,.fields tbody{display:block}.fields thead{display:none}
+.fields tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}.fields td,.fields td:first-child,.fields td:nth-child(2){display:block;width:auto;padding:0;border:0}
+.fields td:nth-child(2){color:var(--dim)}.answers td:first-child{width:30%}.answers td:last-child{width:7.5rem}}
 `;

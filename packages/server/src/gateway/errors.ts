@@ -1,7 +1,6 @@
 /** Every error leaves through here: one JSON body, the code in a header, no HTML and no stack. */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
 import { errorBody, failedBody } from "../wire/bodies.ts";
@@ -13,34 +12,35 @@ const DRAIN_BYTES = 16 * 1024 * 1024;
 const DRAIN_MS = 5_000;
 const DRAIN_LOOK_MS = 20;
 
-/** Makes the error handler of the app. What has no row in the table is logged and becomes `internal`. */
-export function errorHandler(
-  logger: Logger,
-  limitBytes: number,
-): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
-  return (error, request, reply) => {
+/** Answers a request that failed; `route` names it in the log, for a path may hold the name of a file. */
+export type Fail = (error: unknown, request: IncomingMessage, response: ServerResponse, route?: string) => void;
+
+/** Makes the answer to all errors. What has no row in the table is logged and becomes `internal`. */
+export function failer(logger: Logger, limitBytes: number): Fail {
+  return (error, request, response, route) => {
     const known = asInferqError(error, request, limitBytes);
-    if (known.code === "internal") {
-      logger.error({ err: error, method: request.method, route: request.routeOptions.url }, "an answer failed");
-    }
-    sendError(known, request, reply);
+    if (known.code === "internal") logger.error({ err: error, method: request.method, route }, "an answer failed");
+    sendError(known, request, response);
   };
 }
 
 /** Answers `error` in the form that the path's clients expect. */
-export function sendError(error: InferqError, request: FastifyRequest, reply: FastifyReply): void {
-  // Fastify closes the connection after a body it did not take; here the drain below decides that.
-  if (reply.hasHeader("connection") && !reply.raw.hasHeader("connection")) {
-    reply.header("connection", reply.raw.shouldKeepAlive ? "keep-alive" : "close");
-  }
-  if (!request.raw.complete) drain(request.raw, reply);
-  reply.header("content-type", JSON_TYPE).header("x-error-code", error.code).header("cache-control", "no-store");
-  if (error.status === 401) reply.header("www-authenticate", "Bearer");
-  if (error.status === 503) reply.header("retry-after", "1");
-  if (error.status !== 422) return void reply.code(error.status).send(errorBody(error.message));
+function sendError(error: InferqError, request: IncomingMessage, response: ServerResponse): void {
+  if (response.headersSent) return void response.destroy(); // it broke in the middle: the client must not take it for whole
+  if (!request.complete) drain(request, response);
   // A refused input has the form of a failed request on V2 and is a plain 400 on V1.
-  if (request.url.startsWith("/v2/")) return void reply.code(422).send(failedBody(error.message));
-  reply.code(400).send(errorBody(error.message));
+  const refused = error.status === 422;
+  const isV2 = request.url?.startsWith("/v2/") === true;
+  const body = refused && isV2 ? failedBody(error.message) : errorBody(error.message);
+  response.writeHead(refused && !isV2 ? 400 : error.status, {
+    "content-type": JSON_TYPE,
+    "content-length": Buffer.byteLength(body),
+    "x-error-code": error.code,
+    "cache-control": "no-store",
+    ...(error.status === 401 && { "www-authenticate": "Bearer" }),
+    ...(error.status === 503 && { "retry-after": "1" }),
+  });
+  response.end(body);
 }
 
 /** Answers what is no HTTP at all, or came too slowly; there is no request to answer through. */
@@ -65,7 +65,7 @@ function clientError(code: string | undefined): InferqError {
   return new InferqError("bad_request", { detail: "The request is not valid HTTP." });
 }
 
-function asInferqError(error: unknown, request: FastifyRequest, limitBytes: number): InferqError {
+function asInferqError(error: unknown, request: IncomingMessage, limitBytes: number): InferqError {
   if (error instanceof InferqError) return error;
   const { code, statusCode, message } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
   switch (code) {
@@ -84,11 +84,11 @@ function asInferqError(error: unknown, request: FastifyRequest, limitBytes: numb
 }
 
 /** Reads on after the answer, a little and for a while; then the connection goes. */
-function drain(request: IncomingMessage, reply: FastifyReply): void {
+function drain(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
   const limit = socket.bytesRead + DRAIN_BYTES;
   const until = performance.now() + DRAIN_MS;
-  reply.raw.once("finish", () => request.resume());
+  response.once("finish", () => request.resume());
   const timer = setInterval(() => {
     if (request.complete || socket.destroyed) return clearInterval(timer);
     if (socket.bytesRead < limit && performance.now() < until) return;

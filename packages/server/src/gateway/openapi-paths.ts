@@ -3,8 +3,20 @@ import type { Json } from "./openapi.ts";
 
 const ERROR = { $ref: "#/components/responses/Error" };
 const FAILED = { $ref: "#/components/responses/Failed" };
-const ID = { name: "id", in: "path", required: true, schema: { type: "string", format: "uuid" } };
-const MODEL = { name: "model", in: "path", required: true, schema: { type: "string", pattern: "^[A-Za-z0-9._-]+$" } };
+const ID = {
+  name: "id",
+  in: "path",
+  required: true,
+  description: "The request_id in the answer to the submit.",
+  schema: { type: "string", format: "uuid" },
+};
+const MODEL = {
+  name: "model",
+  in: "path",
+  required: true,
+  description: "Name of a model, or one of its aliases.",
+  schema: { type: "string", pattern: "^[A-Za-z0-9._-]+$" },
+};
 
 function ok(description: string, schema: unknown): Json {
   return { description, content: { "application/json": { schema } } };
@@ -87,8 +99,19 @@ export const PATHS: Json = {
       summary: "An output or an uploaded file; no key needed",
       security: [],
       parameters: [
-        { name: "path", in: "path", required: true, schema: { type: "string" } },
-        { name: "Range", in: "header", schema: { type: "string" } },
+        {
+          name: "path",
+          in: "path",
+          required: true,
+          description: "As in the URL of a result; it has slashes.",
+          schema: { type: "string" },
+        },
+        {
+          name: "Range",
+          in: "header",
+          description: "One part of the file, such as bytes=0-1023.",
+          schema: { type: "string" },
+        },
       ],
       responses: {
         "200": text("The file.", "*/*"),
@@ -105,7 +128,7 @@ export const PATHS: Json = {
       operationId: "models",
       summary: "The models served here",
       responses: {
-        "200": ok("All models.", { type: "object", properties: { models: { type: "array", items: ref("Model") } } }),
+        "200": ok("All models.", ref("Models")),
         "401": ERROR,
       },
     },
@@ -236,13 +259,19 @@ export const SCHEMAS: Json = {
     error: { type: "null" },
   }),
   Upload: object({
-    data_urls: { type: "array", minItems: 1, items: { ...STRING, description: "data:image/png;base64,…" } },
+    data_urls: {
+      type: "array",
+      minItems: 1,
+      description: "The files, each as a data URI. What a file is, its bytes tell.",
+      items: { ...STRING, examples: ["data:text/plain;base64,aGVsbG8="] },
+    },
   }),
   Uploaded: object({
     urls: { type: "array", items: URL },
     file_urls: { type: "array", items: URL, description: "The same." },
     message: STRING,
   }),
+  Models: object({ models: { type: "array", items: ref("Model") } }),
   Model: object(
     {
       name: STRING,

@@ -86,11 +86,21 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
         headers: header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"),
         content: isText
           ? json("#/components/schemas/TextResult")
-          : { [`${definition.output}/*`]: { schema: { type: "string", format: "binary" } } },
+          : { [`${definition.output}/*`]: {}, "application/json": { schema: base64Schema(definition.output) } },
       },
       ...errors("400", "401", "404", "406", "413", "500", "503", "504"),
     },
   };
+}
+
+/** The answer to `"base64": true`. */
+function base64Schema(kind: string): Json {
+  const properties = {
+    [kind]: { type: "string", contentEncoding: "base64" },
+    status: { const: "COMPLETED" },
+    content_type: { type: "string" },
+  };
+  return { type: "object", properties, required: Object.keys(properties) };
 }
 
 /** JSON for anybody, a form for those who send files; its media fields are then files. */

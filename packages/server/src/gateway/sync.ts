@@ -4,24 +4,19 @@ import { InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
-import { type accepter, type Accepted, warnOf } from "./accept.ts";
+import { type Accept, type Accepted, submittedOf, warnOf } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { sendStreamed } from "./streams.ts";
 import type { Waiter } from "./waiter.ts";
 
-export function syncRoute(
-  app: FastifyInstance,
-  context: GatewayContext,
-  accept: ReturnType<typeof accepter>,
-  waiter: Waiter,
-): void {
+export function syncRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waiter: Waiter): void {
   const { store, settings } = context;
 
   app.post("/v1/:model", async (request, reply) => {
-    const accepted = await accept(request);
+    const accepted = await accept(submittedOf(request, context));
     const { id } = accepted;
     const { base64, ignored } = asksForBase64(accepted);
-    warnOf(ignored, reply);
+    warnOf(ignored, reply.raw);
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
