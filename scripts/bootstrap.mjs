@@ -6,13 +6,15 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const STAMP = join(ROOT, "node_modules", ".inferq-installed.json");
+/** Stands while npm installs: an install that was killed leaves packages that look whole to npm and are not. */
+const UNFINISHED = join(ROOT, "node_modules", ".inferq-installing");
 const LOCK = join(ROOT, ".install.lock");
 const PLATFORM = `${process.platform}-${process.arch}`;
 
@@ -53,13 +55,14 @@ async function installedNode() {
     .update(PLATFORM)
     .digest("hex");
   for (;;) {
-    const stamp = readStamp();
-    if (stamp?.wanted === wanted && isExecutable(stamp.node)) return stamp.node;
+    const node = installedFor(wanted);
+    if (node !== undefined) return node;
     if (takeLock()) break;
     await sleep(200);
   }
   try {
-    if (readStamp()?.wanted !== wanted) install();
+    // Another start may have installed since we looked.
+    if (installedFor(wanted) === undefined) install();
     const node = workingNode();
     writeFileSync(STAMP, JSON.stringify({ wanted, node }));
     return node;
@@ -68,20 +71,14 @@ async function installedNode() {
   }
 }
 
-function readStamp() {
+/** The Node that the last install for `wanted` found, if it is still there. */
+function installedFor(wanted) {
   try {
-    return JSON.parse(readFileSync(STAMP, "utf8"));
+    const stamp = JSON.parse(readFileSync(STAMP, "utf8"));
+    accessSync(stamp.node, constants.X_OK);
+    return stamp.wanted === wanted ? stamp.node : undefined;
   } catch {
-    return undefined; // absent, or cut short by a kill: installing again is right for both
-  }
-}
-
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+    return undefined; // absent, cut short by a kill, or its Node is gone: installing again is right for all
   }
 }
 
@@ -122,6 +119,9 @@ function isAlive(pid) {
 function install() {
   console.error("Installing npm packages (once; about 600 MB) …");
   const startedAt = Date.now();
+  if (existsSync(UNFINISHED)) rmSync(dirname(UNFINISHED), { recursive: true, force: true });
+  mkdirSync(dirname(UNFINISHED), { recursive: true });
+  writeFileSync(UNFINISHED, "");
   // Not `ci`: it refuses a lockfile that lacks the native packages of platforms other than its writer's.
   const options = [
     "install",
@@ -141,6 +141,7 @@ function install() {
     shell: !viaNpm && process.platform === "win32",
   });
   if (error) fail(`npm could not be started: ${error.message}. Install npm 10 or newer and run the command again.`);
+  if (status !== null) rmSync(UNFINISHED, { force: true }); // npm ended by itself; what failed it rolled back
   if (status !== 0) fail("npm could not install the packages; it says above why. Nothing was started.");
   console.error(`Installed in ${Math.round((Date.now() - startedAt) / 1000)} s.`);
 }
