@@ -52,7 +52,7 @@ export class LeaseKeeper {
   }
 
   holds(token: string): boolean {
-    return this.#held.has(token);
+    return (this.#held.get(token)?.deadline ?? -Infinity) > this.#clock.now();
   }
 
   /** Extends all leases held. One that could not be extended before its deadline is lost, whatever the store would say. */

@@ -199,19 +199,23 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  /** Tries while the lease holds: the run is done and its result must not be lost to a store that stumbles. Undefined: the lease ran out first. */
+  /** Tries while the lease holds: the run is done and its result must not be lost to a store that stumbles. Undefined: no answer that tells what became of it. */
   async #settle(lease: Lease, settlement: Settlement, signal: AbortSignal): Promise<SettleAnswer | undefined> {
     const { store, log } = this.#options;
+    let triedBefore = false;
     for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
       try {
         const answer = await store.settle(lease.id, lease.token, settlement);
         this.#keeper.drop(lease.token);
         this.#report(lease, settlement, answer);
         if (answer.ok && settlement.type === "complete") this.#pauseMs = 0;
-        return answer;
+        // An earlier try may have been written though its answer was lost: then it is our own outcome that refuses us.
+        return !answer.ok && triedBefore ? undefined : answer;
       } catch (error) {
+        triedBefore = true;
         log.warn({ ...about(lease), err: error }, "Settling failed; tried again while the lease holds");
-        await wait(waitMs, undefined, { signal }).catch(() => {});
+        // A signal that has aborted would end every wait at once: the loop would never let anything else happen.
+        await wait(waitMs, undefined, signal.aborted ? {} : { signal }).catch(() => {});
         if (!this.#keeper.holds(lease.token)) return undefined;
       }
     }

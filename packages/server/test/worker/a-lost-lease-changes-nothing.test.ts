@@ -89,6 +89,7 @@ it("leases that cannot be extended in time are given up, though no answer said s
   expect(lost).toEqual([]);
   expect(keeper.holds(leases[0]!.token)).toBe(true);
   clock.advance(1);
+  expect(keeper.holds(leases[0]!.token)).toBe(false); // also when nothing beats any more
   await keeper.beat();
   expect(lost).toEqual(["lost"]);
   expect(keeper.holds(leases[0]!.token)).toBe(false);

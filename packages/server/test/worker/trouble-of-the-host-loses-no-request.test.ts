@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
 import type { ModelDefinition } from "../../src/model/model.ts";
 import { NEVER, openRunner } from "../runner/open.ts";
-import { finished, modelOf, openWorker } from "./open.ts";
+import { aborted, finished, modelOf, openWorker } from "./open.ts";
 
 const picture: ModelDefinition = modelOf(
   async (_, { file }) => {
@@ -65,6 +65,53 @@ it("a store that stumbles at the settlement: it is tried again while the lease h
   });
   const request = await opened.until(await opened.submit(), finished);
   expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
+});
+
+it("a settlement that was written though its answer was lost keeps its files", async () => {
+  let lost = false;
+  await using opened = await openWorker(picture, {
+    wrapStore: (store) => ({
+      ...store,
+      settle: async (...settlement) => {
+        const answer = await store.settle(...settlement);
+        if (lost) return answer;
+        lost = true;
+        throw new InferqError("store_unavailable");
+      },
+    }),
+  });
+  const id = await opened.submit();
+  await opened.until(id, finished);
+  await expect.poll(() => opened.logged.some(({ refusal }) => refusal === "finished")).toBe(true);
+  await opened.worker.stop();
+  expect(await opened.files()).toEqual([`${id}/1`]);
+});
+
+it("a stop while the store stumbles waits between its tries", async () => {
+  const running = Promise.withResolvers<void>();
+  let mended = false;
+  let tries = 0;
+  await using opened = await openWorker(
+    modelOf((_, { signal }) => {
+      running.resolve();
+      return aborted(signal);
+    }),
+    {
+      wrapStore: (store) => ({
+        ...store,
+        settle: async (...settlement) => {
+          if (tries === 0) setTimeout(() => (mended = true), 1);
+          if (++tries < 1_000 && !mended) throw new InferqError("store_unavailable");
+          return await store.settle(...settlement);
+        },
+      }),
+    },
+  );
+  const id = await opened.submit();
+  await running.promise;
+  await opened.worker.stop();
+  expect(await opened.store.get(id)).toMatchObject({ status: "QUEUED", attempts: 0 });
+  expect(tries).toBe(2);
 });
 
 it("a store that cannot lease is asked again", async () => {
