@@ -33,7 +33,7 @@ export function docsPage(document: Json): string {
 <p>Send your key as <code>x-api-key: KEY</code> or <code>Authorization: Bearer KEY</code>. Bodies are JSON, or a form
 (<code>multipart/form-data</code>) with files. Errors are <code>{"error": "…"}</code> with a code in <code>X-Error-Code</code>.
 Requests, results and files live for a while only, one hour unless this server was told otherwise: then they answer 404.</p>
-<p>The examples take your own values from the shell:</p>
+<p>The examples take your own values from the shell, and files such as <code>photo.jpg</code> from your directory:</p>
 <pre><code>${escape(SETTINGS)}</code></pre>
 ${sections.join("\n")}</main></body></html>
 `;

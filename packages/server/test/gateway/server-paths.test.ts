@@ -74,6 +74,22 @@ test("the documentation page needs no script and nothing from elsewhere", async 
   }
 });
 
+test("every curl line can be pasted: what it leaves to the reader is set at the top of the page", async () => {
+  const { text } = await send(gateway.port, "GET", "/docs", {});
+  const blocks = [...text.matchAll(/<pre><code>([^<]*)<\/code>/g)].map(([, code]) =>
+    code!.replace(/&#(\d+);/g, (_, number: string) => String.fromCharCode(Number(number))),
+  );
+  const [settings = "", ...lines] = blocks;
+  expect(lines.length).toBeGreaterThan(20);
+  for (const line of lines) {
+    expect(line).toMatch(/^curl (?:-X POST )?"http:\/\/127\.0\.0\.1:\d+\/[^{}"]*"/);
+    for (const [, name] of line.matchAll(/\$(\w+)/g)) expect(settings).toContain(`export ${name}=`);
+  }
+  const one = (path: string): string | undefined => lines.find((line) => line.includes(`${path}" `));
+  expect(one("/v1/picture")).toMatch(/-d '\{"prompt":"[^"]+"\}' \\\n {2}-o output$/);
+  expect(one("/v2/picture")).not.toContain("-o output");
+});
+
 test("alive at once, ready when the light models are", async () => {
   const health = async (path: string): Promise<[number, string]> => {
     const answer = await send(gateway.port, "GET", path, {});
