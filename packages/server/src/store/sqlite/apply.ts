@@ -37,7 +37,7 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
       leases, attempts, crashes, input, idempotency_key) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)`,
   );
   const lease = db.prepare(
-    `UPDATE requests SET status = 1, leases = leases + 1, lease_token = ?, lease_worker = ?, lease_deadline = ?, started_at = ?
+    `UPDATE requests SET status = 1, leases = ?, lease_token = ?, lease_worker = ?, lease_deadline = ?, started_at = ?
       WHERE id = ? AND status = 0 AND not_before <= ? AND expires_at > ?`,
   );
   const complete = db.prepare(
@@ -149,8 +149,8 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
       case m.ENQUEUE:
         return enqueue(op);
       case m.LEASE: {
-        const [, , , token, worker, deadline] = op;
-        if (lease.run(token, worker, deadline, now, idToBytes(id, key), now, now).changes === 1) return true;
+        const [, , , token, worker, deadline, attempt] = op;
+        if (lease.run(attempt, token, worker, deadline, now, idToBytes(id, key), now, now).changes === 1) return true;
         return evolve(id, { type: "lease", token, worker, deadline }, now);
       }
       case m.HEARTBEAT:

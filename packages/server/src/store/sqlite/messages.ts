@@ -50,7 +50,15 @@ export type Operation =
       webhook: string | null,
       publicBase: string | null,
     ]
-  | readonly [kind: typeof LEASE, id: string, now: number, token: string, worker: string, deadline: number]
+  | readonly [
+      kind: typeof LEASE,
+      id: string,
+      now: number,
+      token: string,
+      worker: string,
+      deadline: number,
+      attempt: number,
+    ]
   | readonly [kind: typeof HEARTBEAT, id: string, now: number, token: string, deadline: number]
   | readonly [
       kind: typeof COMPLETE,
@@ -117,5 +125,11 @@ export type ToWriter =
 export type FromWriter =
   | { readonly type: "opened"; readonly unclean: boolean }
   | { readonly type: "refused"; readonly error: string }
-  | { readonly type: "committed"; readonly answers: readonly Answer[]; readonly commitMs: number }
+  | {
+      readonly type: "committed";
+      readonly answers: readonly Answer[];
+      /** The whole transaction, and of it the COMMIT alone: the log is written and synced there, now and then copied. */
+      readonly commitMs: number;
+      readonly syncMs: number;
+    }
   | { readonly type: "failed"; readonly error: string };

@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { Failure, Request, Result, StoredInput } from "../../core/request.ts";
-import type { RequestStatus } from "../store.ts";
+import type { ExpiredRequest, RequestStatus } from "../store.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
 import type { Entry } from "./request-index.ts";
@@ -21,6 +21,14 @@ interface StatusRow {
   readonly inference_ms: number | null;
   readonly failure_code: ErrorCode | null;
   readonly failure_message: string | null;
+}
+
+interface ExpiredRow {
+  readonly id: Uint8Array;
+  readonly owner: string;
+  readonly model: string;
+  readonly status: number;
+  readonly files: number;
 }
 
 interface InputRow {
@@ -72,7 +80,9 @@ export class Reader implements Disposable {
     this.#input = db.prepare(
       "SELECT json, key FROM requests JOIN inputs ON inputs.number = requests.input WHERE requests.id = ?",
     );
-    this.#expired = db.prepare("SELECT id, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?");
+    this.#expired = db.prepare(
+      "SELECT id, owner, model, status, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?",
+    );
     this.#startOverdue = db.prepare(
       `SELECT id FROM requests WHERE start_deadline <= ? AND start_deadline IS NOT NULL AND status = 0 AND leases = 0
         AND expires_at > ? ORDER BY start_deadline, id LIMIT ?`,
@@ -115,16 +125,16 @@ export class Reader implements Disposable {
     };
   }
 
-  /** The input of a request that stands in the file. */
-  input(id: string): StoredInput {
+  input(id: string): StoredInput | undefined {
     const row = this.#input.get(idToBytes(id, this.#key)) as unknown as InputRow | undefined;
-    if (row === undefined) throw new Error(`The request ${id} is queued but has no row.`);
-    return toInput(row);
+    return row && toInput(row);
   }
 
-  expired(now: number, limit: number): { id: string; hasFiles: boolean }[] {
-    const rows = this.#expired.all(now, limit) as unknown as { id: Uint8Array; files: number }[];
-    return rows.map(({ id, files }) => ({ id: idFromBytes(id), hasFiles: files !== 0 }));
+  expired(now: number, limit: number): ExpiredRequest[] {
+    const rows = this.#expired.all(now, limit) as unknown as ExpiredRow[];
+    return rows.map(({ id, owner, model, status, files }) => {
+      return { id: idFromBytes(id), owner, model, status: STATUSES[status]!, hasFiles: files !== 0 };
+    });
   }
 
   /** Ids of requests never leased whose start deadline has passed. */

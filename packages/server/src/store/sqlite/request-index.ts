@@ -101,7 +101,7 @@ export class RequestIndex {
     model: string,
     most: number,
     now: number,
-  ): { id: string; owner: string; createdAt: number; expiresAt: number; attempt: number }[] {
+  ): { id: string; model: string; owner: string; createdAt: number; expiresAt: number; attempt: number }[] {
     const slots = this.#slots;
     const queue = this.#queues[this.#modelNumbers.get(model) ?? -1];
     const taken = [];
@@ -113,6 +113,7 @@ export class RequestIndex {
       if (slots.status[slot] !== QUEUED || slots.expiresAt[slot]! <= now) continue;
       taken.push({
         id: slots.id(slot),
+        model,
         owner: this.#owners[slots.owner[slot]!]!,
         createdAt: slots.createdAt[slot]!,
         expiresAt: slots.expiresAt[slot]!,
@@ -137,6 +138,12 @@ export class RequestIndex {
     this.#slots.due[slot] = deadline;
     this.#slots.startedAt[slot] = now;
     this.#leased.add(slot);
+  }
+
+  /** Attempts of `id` up to this number were handed out, though the file may know of fewer. */
+  skipAttempts(id: string, leases: number): void {
+    const slot = this.#slots.find(id);
+    if (slot >= 0 && this.#slots.leases[slot]! < leases) this.#slots.leases[slot] = leases;
   }
 
   completed(id: string, inferenceMs: number, now: number): void {

@@ -73,6 +73,10 @@ class Store implements SqliteStore {
   #reader: Reader | null = null;
   #index = new RequestIndex();
   readonly #recentInputs = new Map<string, StoredInput>();
+  /** Attempts handed out whose leases could not be written: their runs go on, so their numbers are spent. */
+  readonly #unwritten = new Map<string, number>();
+  /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
+  #fresh = true;
   #loading: Promise<void> = Promise.resolve();
   #dueTimer: NodeJS.Timeout | undefined;
   #disposed = false;
@@ -86,14 +90,14 @@ class Store implements SqliteStore {
       broken: () => this.#closeReader(),
       reopened: () => {
         this.#index = new RequestIndex();
-        this.#openReader(false);
+        this.#openReader();
       },
     });
   }
 
   async open(): Promise<void> {
     this.unclean = await this.#commits.open();
-    this.#openReader(true);
+    this.#openReader();
   }
 
   async loaded(): Promise<void> {
@@ -130,21 +134,20 @@ class Store implements SqliteStore {
     const now = this.#clock.now();
     const deadline = now + leaseMs;
     this.#promote(now);
+    const taken = [...capacity].flatMap(([model, most]) => this.#index.take(model, most, now));
+    const inputs = this.#takeInputs(taken, now);
     const leases: Lease[] = [];
     const written: Promise<boolean>[] = [];
-    for (const [model, most] of capacity) {
-      const taken = this.#index.take(model, most, now);
-      const inputs = this.#takeInputs(taken, now);
-      for (const [i, { id, owner, createdAt, expiresAt, attempt }] of taken.entries()) {
-        const token = randomToken();
-        leases.push({ id, model, owner, input: inputs[i]!, attempt, token, createdAt, expiresAt, deadline });
-        written.push(
-          this.#commits.submit([m.LEASE, id, now, token, worker, deadline]).then((answer) => answer === true),
-        );
-      }
+    for (const [i, { id, model, owner, createdAt, expiresAt, attempt }] of taken.entries()) {
+      const input = inputs[i];
+      if (input === undefined) continue; // deleted, and the index is about to hear of it
+      const token = randomToken();
+      leases.push({ id, model, owner, input, attempt, token, createdAt, expiresAt, deadline });
+      const write = this.#commits.submit([m.LEASE, id, now, token, worker, deadline, attempt]);
+      written.push(write.then((answer) => answer === true));
+      // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
+      if (!durable) written.at(-1)!.catch(() => this.#unwritten.set(id, attempt));
     }
-    // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
-    if (!durable) for (const write of written) write.catch(() => {});
     if (!durable) return leases;
     const held = await Promise.all(written);
     return leases.filter((_, i) => held[i]);
@@ -190,8 +193,8 @@ class Store implements SqliteStore {
     const message = sentence("start_timeout");
     const overdue = this.#read((reader) => reader.startOverdue(now, limit));
     const [lost, startTimedOut] = await Promise.all([
-      this.#count(this.#index.lostLeases(now).map((id) => [m.LOST, id, now, now])),
-      this.#count(overdue.map((id) => [m.START_TIMEOUT, id, now, message])),
+      this.#done(this.#index.lostLeases(now).map((id) => [m.LOST, id, now, now])),
+      this.#done(overdue.map((id) => [m.START_TIMEOUT, id, now, message])),
       this.#commits.submit([m.VACUUM, "", now, VACUUM_PAGES]),
     ]);
     return { lost, startTimedOut, expired: this.#read((reader) => reader.expired(now, limit)) };
@@ -201,7 +204,7 @@ class Store implements SqliteStore {
     const bytes = [this.#path, `${this.#path}-wal`]
       .map((path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0)
       .reduce((sum, size) => sum + size);
-    return { models: this.#index.depths(this.#clock.now()), bytes, commitMs: this.#commits.takeDurations() };
+    return { models: this.#index.depths(this.#clock.now()), bytes, ...this.#commits.takeDurations() };
   }
 
   onWake(listener: (wake: Wake) => void): () => void {
@@ -227,10 +230,10 @@ class Store implements SqliteStore {
     return read(this.#opened());
   }
 
-  #openReader(first: boolean): void {
+  #openReader(): void {
     const reader = new Reader(this.#path);
     this.#reader = reader;
-    this.#loading = this.#load(reader, first);
+    this.#loading = this.#load(reader);
     // Whoever asks for a lease hears of it; it must not end the process when nobody does.
     this.#loading.catch(() => {});
   }
@@ -240,29 +243,34 @@ class Store implements SqliteStore {
     this.#reader = null;
   }
 
-  /**
-   * Fills the index in small steps, so that polls and submits are answered meanwhile. At the first
-   * load, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet.
-   */
-  async #load(reader: Reader, first: boolean): Promise<void> {
+  /** Fills the index in small steps, so that polls and submits are answered meanwhile. */
+  async #load(reader: Reader): Promise<void> {
     const index = this.#index;
-    const lost: Promise<Answer>[] = [];
+    const lost: Promise<void>[] = [];
     for (const chunk of reader.unfinished()) {
       const now = this.#clock.now();
       for (const { id, entry } of chunk) {
         index.add(id, entry, now);
-        if (first && entry.status === m.PROCESSING)
-          lost.push(this.#commits.submit([m.LOST, idFromBytes(id), now, Infinity]));
+        if (this.#fresh && entry.status === m.PROCESSING) lost.push(this.#lose(idFromBytes(id), now));
       }
       await nextTurn();
-      if (this.#reader !== reader) break;
+      if (this.#reader !== reader) return;
     }
-    await Promise.allSettled(lost);
+    await Promise.all(lost);
+    if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
+    this.#fresh = false;
+    for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);
+    this.#unwritten.clear();
     this.#armDueTimer();
   }
 
+  /** Takes a request back from the dead. Never rejects: where it cannot be written, the next load tries again. */
+  async #lose(id: string, now: number): Promise<void> {
+    await this.#commits.submit([m.LOST, id, now, Infinity]).catch(() => {});
+  }
+
   /** The inputs of requests just taken. Whatever keeps them from being read puts all back. */
-  #takeInputs(taken: readonly { id: string }[], now: number): StoredInput[] {
+  #takeInputs(taken: readonly { id: string }[], now: number): (StoredInput | undefined)[] {
     try {
       return taken.map(({ id }) => {
         const recent = this.#recentInputs.get(id);
@@ -286,9 +294,10 @@ class Store implements SqliteStore {
     }
   }
 
-  async #count(operations: readonly Operation[]): Promise<number> {
+  /** The ids of those operations that were not refused. */
+  async #done(operations: readonly Operation[]): Promise<string[]> {
     const answers = await Promise.all(operations.map((operation) => this.#commits.submit(operation)));
-    return answers.filter((answer) => typeof answer !== "string").length;
+    return operations.filter((_, i) => typeof answers[i] !== "string").map(([, id]) => id);
   }
 
   /** What is durable becomes true in memory, and whoever waits for it is told. */

@@ -1,0 +1,87 @@
+/** What a commit that fails for a moment leaves behind. Another connection's write lock makes it fail, and succeed once it is let go. */
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
+import { type SqliteStore, sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { manualClock } from "../../src/testing/clock.ts";
+import { submissionMaker } from "../../src/testing/submission.ts";
+import { directory } from "./directory.ts";
+
+const wish = { worker: "w1", capacity: new Map([["mock", 1]]), leaseMs: 1_000, durable: false };
+
+it("a lease that was handed out and never written does not share its number with the next", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const asked = submissionMaker(clock)();
+  await using store = await sqliteStore({ directory: path, clock });
+  await store.enqueue(asked);
+
+  const unlock = lockFile(path);
+  const [unwritten] = await store.lease(wish);
+  expect(unwritten).toMatchObject({ attempt: 1 });
+  await expect(store.settle(asked.id, unwritten!.token, { type: "release" })).rejects.toThrow("could not be stored");
+  unlock();
+  await mended(store);
+
+  const [written] = await store.lease({ ...wish, durable: true });
+  expect(written).toMatchObject({ id: asked.id, attempt: 2 });
+  expect(store.status(asked.id)).toMatchObject({ status: "PROCESSING", leases: 2 });
+  expect(await store.heartbeat([unwritten!, written!], 1_000)).toEqual([unwritten!.token]);
+  await store.settle(asked.id, written!.token, { type: "release" });
+  expect(await store.lease({ ...wish, durable: true })).toMatchObject([{ attempt: 3 }]);
+  expect(await store.get(asked.id)).toMatchObject({ leases: 3 });
+});
+
+it("a start that finds leases of the dead and a disk that refuses goes on when the disk does", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  const asked = Array.from({ length: 4_001 }, () => submission()); // three steps of the load
+  {
+    await using store = await sqliteStore({ directory: path, clock });
+    await Promise.all(asked.map((each) => store.enqueue(each)));
+    await store.lease({ ...wish, leaseMs: 86_400_000, durable: true }); // a wall clock set back can leave such a one
+  }
+  await using store = await sqliteStore({ directory: path, clock });
+  const unlock = lockFile(path);
+  await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+  unlock();
+  await mended(store);
+  expect(store.stats().models.get("mock")).toMatchObject({ queued: 4_001, processing: 0 });
+  expect(await store.get(asked[0]!.id)).toMatchObject({ status: "QUEUED", crashes: 1 });
+});
+
+it("a waiting request whose row is gone keeps no other from being leased", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  const input = { json: JSON.stringify("longer than what is kept for the next lease".repeat(200)) };
+  const [gone, stands] = [submission({ input }), submission({ input, model: "other" })];
+  await using store = await sqliteStore({ directory: path, clock });
+  for (const each of [gone, stands]) await store.enqueue(each);
+  // As a deletion that is committed and not yet told.
+  using file = new DatabaseSync(join(path, "inferq.db"));
+  file.prepare("DELETE FROM requests WHERE id = ?").run(idToBytes(gone.id, new Uint8Array(16)));
+
+  const capacity = new Map([
+    ["mock", 1],
+    ["other", 1],
+  ]);
+  expect((await store.lease({ ...wish, capacity })).map(({ id }) => id)).toEqual([stands.id]);
+  expect(await store.lease({ ...wish, capacity })).toEqual([]);
+});
+
+/** Makes every commit on the file at `path` fail until the answer is called. */
+function lockFile(path: string): () => void {
+  const file = new DatabaseSync(join(path, "inferq.db"));
+  onTestFinished(() => file.close());
+  file.exec("BEGIN IMMEDIATE");
+  return () => file.exec("ROLLBACK");
+}
+
+/** Resolves when the store has opened its file again and knows what is in it. */
+async function mended(store: SqliteStore): Promise<void> {
+  await expect.poll(() => store.sweep(1).then(() => "swept", String), { timeout: 5_000 }).toBe("swept");
+  await store.loaded();
+}
