@@ -75,7 +75,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     }),
   );
   const sweeper = opened.use(
-    new Sweeper({ store, blobs, clock, log: logger, uploadTtlMs: config.resultTtlSeconds * 1000 }),
+    new Sweeper({ store, blobs, clock, log: logger, metrics, uploadTtlMs: config.resultTtlSeconds * 1000 }),
   );
   const gateway = buildGateway({
     store,

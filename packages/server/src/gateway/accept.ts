@@ -117,11 +117,21 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
     return { input: { key }, hasFiles: true };
   };
 
-  return async ({ caller, model, base, port, fields, uploads }) => {
-    const { input, unknown } = model.check(fields);
+  /** By its code alone: the sentence may quote the input. What has no code is told where errors are answered. */
+  const tellRefused = (error: unknown, about: object): void => {
+    if (!(error instanceof InferqError)) return;
+    const { code, status } = error;
+    if (status < 500) logger.info({ ...about, code }, "request refused");
+    else logger.warn({ ...about, code, err: error }, "request refused");
+  };
 
+  return async ({ caller, model, base, port, fields, uploads }) => {
     const id = newId();
+    const about = { request: id, owner: caller.owner, key: caller.name, model: model.definition.name };
+    let checked = false;
     try {
+      const { input, unknown } = model.check(fields);
+      checked = true;
       const own = (): string[] => ownBases(base, settings.publicUrl ?? undefined, port);
       const taken = await takeIn(id, input, model.definition.input, uploads, own);
       const now = clock.now();
@@ -140,12 +150,16 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
         webhook: null,
         publicBase: base,
       });
+      logger.info(about, "request accepted");
+      return { id, base, fields, unknown };
     } catch (error) {
-      await blobs.deletePrefix(`${id}/`).catch((err: unknown) => logger.warn({ id, err }, "files were left behind"));
+      tellRefused(error, about);
+      if (checked) {
+        const tellLeft = (err: unknown): void => logger.warn({ ...about, err }, "files were left behind");
+        await blobs.deletePrefix(`${id}/`).catch(tellLeft);
+      }
       throw error;
     }
-    logger.info({ id, key: caller.name, model: model.definition.name }, "request accepted");
-    return { id, base, fields, unknown };
   };
 }
 

@@ -42,7 +42,10 @@ export function uploadRoute(app: FastifyInstance, context: GatewayContext, newId
       await blobs.deletePrefix(`${id}/`);
       throw new InferqError("store_unavailable", {}, { cause: error });
     }
-    context.logger.info({ id, key: request.caller?.name, files: urls.length }, "assets uploaded");
+    context.logger.info(
+      { upload: id, owner: request.caller?.owner, key: request.caller?.name, files: urls.length },
+      "assets uploaded",
+    );
     const message = urls.length === 1 ? "1 file uploaded" : `${urls.length} files uploaded`;
     // Clients read one name or the other.
     return sendJson(reply, JSON.stringify({ urls, file_urls: urls, message }));

@@ -52,6 +52,12 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
     return next;
   }
 
+  /** As `apply`, for an event that is known to be allowed; answers the request's id. */
+  function applied(row: Row, event: RequestEvent, now: number): string {
+    apply(row, event, now);
+    return row.request.id;
+  }
+
   function open(): void {
     if (disposed) throw new InferqError("shutting_down");
   }
@@ -137,7 +143,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       const failure = { code: "start_timeout", message: sentence("start_timeout") } as const;
       const lost = live
         .filter(({ request }) => request.lease !== null && request.lease.deadline <= now)
-        .map((row) => apply(row, { type: "lost" }, now));
+        .map((row) => applied(row, { type: "lost" }, now));
       const startTimedOut = live
         .filter(
           ({ request }) =>
@@ -145,13 +151,13 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
         )
         .sort((a, b) => a.request.startDeadline! - b.request.startDeadline! || byId(a, b))
         .slice(0, limit)
-        .map((row) => apply(row, { type: "startTimeout", failure }, now));
+        .map((row) => applied(row, { type: "startTimeout", failure }, now));
       const expired = [...rows.values()]
         .filter(({ request }) => request.expiresAt <= now)
         .sort((a, b) => a.request.expiresAt - b.request.expiresAt || byId(a, b))
         .slice(0, limit)
-        .map(({ request, hasFiles }) => ({ id: request.id, hasFiles }));
-      return { lost: lost.length, startTimedOut: startTimedOut.length, expired };
+        .map(({ request: { id, owner, model, status }, hasFiles }) => ({ id, owner, model, status, hasFiles }));
+      return { lost, startTimedOut, expired };
     },
 
     stats(): StoreStats {
@@ -169,7 +175,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
             : depth.oldestCreatedAt,
         });
       }
-      return { models, bytes: 0, commitMs: [] };
+      return { models, bytes: 0, commitMs: [], syncMs: [] };
     },
 
     onWake(listener: (wake: Wake) => void): () => void {

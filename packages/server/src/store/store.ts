@@ -69,12 +69,22 @@ export type Finish =
   | { readonly type: "expire" };
 
 export interface Swept {
-  /** Leases that ran out: how many went back to the queue or failed for good. */
-  readonly lost: number;
-  /** Requests that no worker leased before their start deadline, at most the limit asked for. */
-  readonly startTimedOut: number;
+  /** Ids, in no order, of the requests whose leases ran out: they went back to the queue or failed for good. */
+  readonly lost: readonly string[];
+  /** Ids of the requests that no worker leased before their start deadline, at most the limit asked for. */
+  readonly startTimedOut: readonly string[];
   /** Expired requests whose rows still stand, at most the limit asked for: delete their files, then `finish` them. */
-  readonly expired: readonly { readonly id: string; readonly hasFiles: boolean }[];
+  readonly expired: readonly ExpiredRequest[];
+}
+
+/** What is still known of an expired request, which every other read denies. */
+export interface ExpiredRequest {
+  readonly id: string;
+  readonly owner: string;
+  readonly model: string;
+  /** As it was when it expired: unfinished, it had no outcome. */
+  readonly status: Status;
+  readonly hasFiles: boolean;
 }
 
 export interface ModelDepth {
@@ -90,6 +100,8 @@ export interface StoreStats {
   readonly bytes: number;
   /** Ring of the latest commits' durations in ms since the last call; empty where there are none. */
   readonly commitMs: readonly number[];
+  /** Of the same commits the share that made them durable, ms; empty where the driver cannot tell. */
+  readonly syncMs: readonly number[];
 }
 
 /** A latency hint, never the truth: whoever gets none must find out by polling. */

@@ -9,11 +9,15 @@ export interface Metrics {
   /** All figures as text. What the store knows is asked of it now. */
   render(): Promise<string>;
   accepted(model: string): void;
-  /** A request reached its outcome: `COMPLETED`, or a code of the error table. */
+  /** A request reached its outcome: `COMPLETED`, a code of the error table, or `expired` without one. */
   finished(model: string, outcome: string): void;
   leasesLost(count: number): void;
-  startTimedOut(count: number): void;
+  /** A sweep or a scan was cut short by an error. */
+  sweepFailed(kind: SweepKind): void;
 }
+
+/** `sweep`: of what expired or was lost. `scan`: for files that no row names. */
+export type SweepKind = "sweep" | "scan";
 
 export interface MetricsOptions {
   readonly store: Pick<RequestStore, "stats">;
@@ -38,16 +42,18 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
   });
   const finished = new Counter({
     name: "inferq_requests_finished_total",
-    help: "Requests that reached their outcome, by model and outcome: COMPLETED or an error code.",
+    help: "Requests that reached their outcome, by model and outcome: COMPLETED, an error code, or expired.",
     labelNames: ["model", "outcome"],
     registers,
   });
   const lost = new Counter({ name: "inferq_leases_lost_total", help: "Leases that ran out.", registers });
-  const timedOut = new Counter({
-    name: "inferq_start_timeouts_total",
-    help: "Requests that no worker took before they were to start.",
+  const sweepsFailed = new Counter({
+    name: "inferq_sweeps_failed_total",
+    help: "Sweeps (of what expired or was lost) and scans (for files that no row names) that an error cut short.",
+    labelNames: ["kind"],
     registers,
   });
+  for (const kind of ["sweep", "scan"] satisfies SweepKind[]) sweepsFailed.inc({ kind }, 0);
   const depth = new Gauge({
     name: "inferq_queue_depth",
     help: "Requests that wait, by model.",
@@ -68,7 +74,14 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
   });
   const commits = new Histogram({
     name: "inferq_store_commit_seconds",
-    help: "Time of a commit of the store, fsync included.",
+    help: "Time of a transaction of the store, from BEGIN until it is durable.",
+    buckets: COMMIT_BUCKETS,
+    registers,
+  });
+  // SQLite writes and syncs its log within COMMIT: nothing finer can be told from outside.
+  const syncs = new Histogram({
+    name: "inferq_store_sync_seconds",
+    help: "Of that the COMMIT statement alone: the write and the fsync of the log, and now and then a checkpoint.",
     buckets: COMMIT_BUCKETS,
     registers,
   });
@@ -92,6 +105,7 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
       oldest.set({ model }, oldestCreatedAt === null ? 0 : Math.max(0, clock.now() - oldestCreatedAt) / 1000);
     }
     for (const ms of stats.commitMs) commits.observe(ms / 1000);
+    for (const ms of stats.syncMs) syncs.observe(ms / 1000);
     storeBytes.set(stats.bytes);
   };
 
@@ -106,6 +120,6 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
     accepted: (model) => accepted.inc({ model }),
     finished: (model, outcome) => finished.inc({ model, outcome }),
     leasesLost: (count) => lost.inc(count),
-    startTimedOut: (count) => timedOut.inc(count),
+    sweepFailed: (kind) => sweepsFailed.inc({ kind }),
   };
 }

@@ -1,32 +1,66 @@
-/** Logs and counts what happens to requests, once, around any store: drivers hold none of it. */
+/**
+ * Logs and counts what happens to requests, once, around any store: drivers hold none of it. One line
+ * for each event, with `request`, the id, and `owner`, whose key it was. What a model or a client says is
+ * told at the level `debug` only: a failure's sentence may quote the input.
+ */
 import type { Logger } from "pino";
 import type { Failure } from "../core/request.ts";
-import type { RequestStatus, RequestStore, Settlement } from "../store/store.ts";
+import type { ExpiredRequest, RequestStatus, RequestStore, Settlement, Swept } from "../store/store.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface Telemetry {
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, "accepted" | "finished" | "leasesLost" | "startTimedOut">;
+  readonly metrics: Pick<Metrics, "accepted" | "finished" | "leasesLost">;
 }
 
 /** `store`, observed. Reads pass through untouched: a status poll costs what it cost before. */
 export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry): RequestStore {
-  const tell = (view: RequestStatus | undefined, failure: Failure | null): void => {
-    if (view === undefined) return;
-    const { id, model, owner, inferenceMs } = view;
-    metrics.finished(model, failure?.code ?? view.status);
-    if (failure === null) logger.info({ id, owner, model, inferenceMs }, "request completed");
-    else logger.warn({ id, owner, model, code: failure.code, reason: failure.message }, "request failed");
+  const debug = logger.isLevelEnabled("debug");
+  /** What the last sweep named: nothing else knows whose an expired request was. */
+  let expired: ReadonlyMap<string, ExpiredRequest> = new Map();
+
+  const why = (failure: Failure): object => ({ code: failure.code, ...(debug && { reason: failure.message }) });
+
+  const tellOutcome = (view: RequestStatus): void => {
+    const { id: request, owner, model, leases: attempt, failure, status } = view;
+    metrics.finished(model, failure?.code ?? status);
+    if (failure === null) {
+      const inferenceMs = Math.round(view.inferenceMs ?? 0);
+      logger.info({ request, owner, model, attempt, inferenceMs }, "request completed");
+    } else logger.warn({ request, owner, model, attempt, ...why(failure) }, "request failed");
+  };
+
+  const tellSettled = (view: RequestStatus, settlement: Settlement): void => {
+    if (view.status === "COMPLETED" || view.status === "FAILED") return tellOutcome(view);
+    const fields = { request: view.id, owner: view.owner, model: view.model, attempt: view.leases };
+    if (settlement.type === "fail") logger.warn({ ...fields, ...why(settlement.failure) }, "request is tried again");
+    else logger.info(fields, "request given back to the queue");
+  };
+
+  const tellLost = (view: RequestStatus): void => {
+    metrics.leasesLost(1);
+    if (view.status === "FAILED") return tellOutcome(view);
+    const { id: request, owner, model, leases: attempt } = view;
+    logger.warn({ request, owner, model, attempt }, "lease ran out; request is tried again");
   };
 
   /** Tells of a write that has happened, whatever becomes of the telling. */
-  const tellOutcome = (id: string, failure: Failure | null): void => {
+  const tell = (id: string, how: (view: RequestStatus) => void): void => {
     const view = store.status(id);
-    if (!(view instanceof Promise)) return tell(view, failure);
+    if (!(view instanceof Promise)) return view && how(view);
     view.then(
-      (later) => tell(later, failure),
-      (err: unknown) => logger.warn({ id, err }, "an outcome could not be told"),
+      (later) => later && how(later),
+      (err: unknown) => logger.warn({ request: id, err }, "an outcome could not be told"),
     );
+  };
+
+  const tellExpired = (request: ExpiredRequest): void => {
+    const { id, owner, model, status } = request;
+    const finished = status === "COMPLETED" || status === "FAILED";
+    if (!finished) metrics.finished(model, "expired");
+    const fields = { request: id, owner, model, status };
+    if (finished) logger.debug(fields, "request expired");
+    else logger.warn(fields, "request expired before it had an outcome");
   };
 
   return {
@@ -38,41 +72,35 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
     get: (id) => store.get(id),
     async lease(wish) {
       const leases = await store.lease(wish);
-      for (const { id, model, attempt } of leases) logger.debug({ id, model, attempt }, "request leased");
+      if (debug) {
+        for (const { id: request, owner, model, attempt } of leases) {
+          logger.debug({ request, owner, model, attempt }, "request leased");
+        }
+      }
       return leases;
     },
-    async heartbeat(leases, leaseMs) {
-      const gone = await store.heartbeat(leases, leaseMs);
-      if (gone.length > 0) logger.warn({ leases: gone.length }, "leases were lost");
-      return gone;
-    },
+    heartbeat: (leases, leaseMs) => store.heartbeat(leases, leaseMs),
     async settle(id, token, settlement) {
       const answer = await store.settle(id, token, settlement);
-      if (!answer.ok) logger.warn({ id, settlement: settlement.type, refusal: answer.refusal }, "a settle was refused");
-      else if (answer.status === "QUEUED") logger.info({ id, reason: reasonOf(settlement) }, "request is tried again");
-      else tellOutcome(id, settlement.type === "fail" ? settlement.failure : null);
+      if (answer.ok) tell(id, (view) => tellSettled(view, settlement));
       return answer;
     },
     async finish(id, finish) {
       const done = await store.finish(id, finish);
-      if (done && finish.type === "cancel") tellOutcome(id, finish.failure);
-      else if (done) logger.debug({ id, how: finish.type }, "request removed");
+      const named = expired.get(id);
+      if (done && finish.type === "cancel") tell(id, tellOutcome);
+      else if (done && finish.type === "expire" && named !== undefined) tellExpired(named);
       return done;
     },
-    async sweep(limit) {
+    async sweep(limit): Promise<Swept> {
       const swept = await store.sweep(limit);
-      metrics.leasesLost(swept.lost);
-      metrics.startTimedOut(swept.startTimedOut);
-      if (swept.lost > 0) logger.warn({ lost: swept.lost }, "leases ran out");
-      if (swept.startTimedOut > 0) logger.warn({ requests: swept.startTimedOut }, "requests were not started in time");
+      for (const id of swept.lost) tell(id, tellLost);
+      for (const id of swept.startTimedOut) tell(id, tellOutcome);
+      expired = new Map(swept.expired.map((request) => [request.id, request]));
       return swept;
     },
     stats: () => store.stats(),
     ...(store.onWake === undefined ? {} : { onWake: store.onWake.bind(store) }),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
-}
-
-function reasonOf(settlement: Settlement): string {
-  return settlement.type === "fail" ? settlement.failure.message : settlement.type;
 }

@@ -152,7 +152,10 @@ class Pair {
         return;
       }
       case "sweep": {
-        const { expired } = await this.#both((store) => store.sweep(step.limit));
+        const { expired } = await this.#both(async (store) => {
+          const swept = await store.sweep(step.limit);
+          return { ...swept, lost: swept.lost.toSorted() };
+        });
         for (const { id } of expired) await this.#both((store) => store.finish(id, { type: "expire" }));
         return;
       }

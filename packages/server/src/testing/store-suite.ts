@@ -246,9 +246,9 @@ export function storeSuite(name: string, open: StoreFactory): void {
         clock.advance(29_000);
         expect(await store.heartbeat([{ id, token }, { id, token: "0".repeat(32) }], 30_000)).toEqual(["0".repeat(32)]); // prettier-ignore
         clock.advance(29_000);
-        expect(await store.sweep(10)).toMatchObject({ lost: 0 });
+        expect(await store.sweep(10)).toMatchObject({ lost: [] });
         clock.advance(1_000);
-        expect(await store.sweep(10)).toMatchObject({ lost: 1 });
+        expect(await store.sweep(10)).toMatchObject({ lost: [id] });
         expect(await store.heartbeat([{ id, token }], 30_000)).toEqual([token]);
         expect(await store.get(id)).toMatchObject({ status: "QUEUED", attempts: 1, crashes: 1 });
       });
@@ -309,9 +309,14 @@ export function storeSuite(name: string, open: StoreFactory): void {
         await store.settle(ids[1]!, (await leaseOne()).token, COMPLETE);
         expect(await store.finish(ids[0]!, { type: "expire" })).toBe(false);
         clock.advance(3_600_000);
-        expect((await store.sweep(2)).expired).toEqual([{ id: ids[0], hasFiles: true }, { id: ids[1], hasFiles: true }]); // prettier-ignore
+        expect((await store.sweep(2)).expired).toMatchObject([
+          { id: ids[0], hasFiles: true, status: "COMPLETED" },
+          { id: ids[1], hasFiles: true, status: "COMPLETED" },
+        ]);
         for (const id of ids.slice(0, 2)) expect(await store.finish(id, { type: "expire" })).toBe(true);
-        expect((await store.sweep(2)).expired).toEqual([{ id: ids[2], hasFiles: false }]);
+        expect((await store.sweep(2)).expired).toEqual([
+          { id: ids[2], hasFiles: false, status: "QUEUED", owner: "alice", model: "mock" },
+        ]);
         expect(await store.finish(ids[2]!, { type: "expire" })).toBe(true);
         expect(await store.finish(ids[2]!, { type: "expire" })).toBe(false);
         expect((await store.sweep(2)).expired).toEqual([]);
@@ -323,7 +328,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
         const late = await enqueue({ startDeadline: clock.now() + 1_000 });
         const patient = await enqueue();
         clock.advance(1_000);
-        expect(await store.sweep(10)).toEqual({ lost: 0, startTimedOut: 1, expired: [] });
+        expect(await store.sweep(10)).toEqual({ lost: [], startTimedOut: [late], expired: [] });
         expect(await store.status(late)).toMatchObject({ status: "FAILED", failure: { code: "start_timeout" } });
         expect((await lease()).map(({ id }) => id)).toEqual([patient]);
       });
@@ -332,7 +337,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
         const id = await enqueue({ startDeadline: clock.now() + 1_000 });
         await store.settle(id, (await leaseOne()).token, { type: "release" });
         clock.advance(1_000);
-        expect(await store.sweep(10)).toEqual({ lost: 0, startTimedOut: 0, expired: [] });
+        expect(await store.sweep(10)).toEqual({ lost: [], startTimedOut: [], expired: [] });
         expect((await leaseOne()).id).toBe(id);
       });
 
@@ -341,7 +346,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
         for (const wait of [1_000, 5_000, 0]) {
           await leaseOne();
           clock.advance(30_000);
-          expect(await store.sweep(10)).toMatchObject({ lost: 1 });
+          expect(await store.sweep(10)).toMatchObject({ lost: [id] });
           clock.advance(wait);
         }
         expect(await store.status(id)).toMatchObject({ status: "FAILED", failure: { code: "lease_lost" }, leases: 3 });

@@ -67,7 +67,7 @@ export class LeaseKeeper {
       for (const token of lost) this.#lose(token);
       for (const held of asked) held.deadline = deadline;
     } catch (error) {
-      this.#log.warn({ err: error, leases: asked.length }, "Heartbeat failed; tried again before the leases run out");
+      this.#log.warn({ err: error, leases: asked.length }, "heartbeat failed; tried again before the leases run out");
     } finally {
       this.#asking = false;
       this.#loseOverdue();

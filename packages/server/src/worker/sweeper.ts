@@ -7,6 +7,7 @@ import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import { idTime, isId } from "../core/ids.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
+import type { Metrics, SweepKind } from "../telemetry/metrics.ts";
 import { attemptsOf } from "./attempts-of.ts";
 import type { Log } from "./log.ts";
 
@@ -15,6 +16,7 @@ export interface SweeperOptions {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, "sweepFailed">;
   /** How long an uploaded asset lives, ms. */
   readonly uploadTtlMs: number;
 }
@@ -65,27 +67,27 @@ export class Sweeper implements AsyncDisposable {
 
   /** Returns lost leases to the queue and removes what expired, in slices. Joins a sweep under way; never rejects. */
   sweep(): Promise<void> {
-    return (this.#sweeping ??= this.#logged("Sweep", () => this.#sweep()).finally(() => (this.#sweeping = undefined)));
+    return (this.#sweeping ??= this.#watched("sweep", () => this.#sweep()).finally(() => (this.#sweeping = undefined)));
   }
 
   /** Deletes the files that no row names. Joins a scan under way; never rejects. */
   scan(): Promise<void> {
-    return (this.#scanning ??= this.#logged("Scan", () => this.#scan()).finally(() => (this.#scanning = undefined)));
+    return (this.#scanning ??= this.#watched("scan", () => this.#scan()).finally(() => (this.#scanning = undefined)));
   }
 
-  async #logged(what: string, task: () => Promise<void>): Promise<void> {
+  async #watched(kind: SweepKind, task: () => Promise<void>): Promise<void> {
     try {
       await task();
     } catch (error) {
-      this.#options.log.warn({ err: error }, `${what} cut short; the next goes on`);
+      this.#options.metrics.sweepFailed(kind);
+      this.#options.log.warn({ err: error }, `${kind} cut short; the next goes on`);
     }
   }
 
   async #sweep(): Promise<void> {
-    const { store, log } = this.#options;
+    const { store } = this.#options;
     for (;;) {
-      const { lost, startTimedOut, expired } = await store.sweep(SLICE);
-      if (lost + startTimedOut > 0) log.info({ lost, startTimedOut }, "Swept requests that nobody ran");
+      const { expired } = await store.sweep(SLICE);
       await Promise.all(expired.map((request) => this.#expire(request)));
       if (expired.length < SLICE || this.#stopping) return;
       await turn();

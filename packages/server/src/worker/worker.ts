@@ -108,7 +108,7 @@ export class Worker implements AsyncDisposable {
     for (const controller of this.#active.values()) controller.abort("stop" satisfies AbortReason);
     await this.#allEnded(ABORT_LIMIT_MS);
     if (this.#active.size > 0) {
-      this.#options.log.warn({ runs: this.#active.size }, "Runs did not stop; their leases will run out");
+      this.#options.log.warn({ runs: this.#active.size }, "runs did not stop; their leases will run out");
     }
     this.#keeper.stop();
     await Promise.all(this.#options.models.map(({ runner }) => runner.stop()));
@@ -139,7 +139,7 @@ export class Worker implements AsyncDisposable {
         const leases = await store.lease({ worker: name, capacity, leaseMs, durable: durableLeases });
         for (const lease of leases) this.#begin(lease);
       } catch (error) {
-        log.warn({ err: error }, "Leasing failed; tried again with the next poll");
+        log.warn({ err: error }, "leasing failed; tried again with the next poll");
         return;
       }
     }
@@ -157,10 +157,13 @@ export class Worker implements AsyncDisposable {
 
   #begin(lease: Lease): void {
     const controller = new AbortController();
-    this.#keeper.hold(lease, () => controller.abort("lost" satisfies AbortReason));
+    this.#keeper.hold(lease, () => {
+      this.#options.log.warn(about(lease), "lease lost; its run is ended");
+      controller.abort("lost" satisfies AbortReason);
+    });
     if (this.#stopped !== undefined) controller.abort("stop" satisfies AbortReason); // asked before the stop
     const attempt = this.#attempt(lease, controller.signal)
-      .catch((error: unknown) => this.#options.log.error({ ...about(lease), err: error }, "Cleaning up failed"))
+      .catch((error: unknown) => this.#options.log.error({ ...about(lease), err: error }, "cleaning up failed"))
       .finally(() => {
         this.#keeper.drop(lease.token);
         this.#active.delete(attempt);
@@ -195,7 +198,7 @@ export class Worker implements AsyncDisposable {
         placed = true;
         this.#placing.set(model.name, this.#placing.get(model.name)! - 1);
       },
-      onLog: (line) => log.debug({ ...about(lease), line }, "Model says"),
+      onLog: (line) => log.debug({ ...about(lease), line }, "model says"),
     });
   }
 
@@ -207,13 +210,14 @@ export class Worker implements AsyncDisposable {
       try {
         const answer = await store.settle(lease.id, lease.token, settlement);
         this.#keeper.drop(lease.token);
-        this.#report(lease, settlement, answer);
+        if (!answer.ok)
+          log.warn({ ...about(lease), refusal: answer.refusal }, "settle refused: the lease no longer holds");
         if (answer.ok && settlement.type === "complete") this.#pauseMs = 0;
         // An earlier try may have been written though its answer was lost: then it is our own outcome that refuses us.
         return !answer.ok && triedBefore ? undefined : answer;
       } catch (error) {
         triedBefore = true;
-        log.warn({ ...about(lease), err: error }, "Settling failed; tried again while the lease holds");
+        log.warn({ ...about(lease), err: error }, "settling failed; tried again while the lease holds");
         // A signal that has aborted would end every wait at once: the loop would never let anything else happen.
         await wait(waitMs, undefined, signal.aborted ? {} : { signal }).catch(() => {});
         if (!this.#keeper.holds(lease.token)) return undefined;
@@ -246,22 +250,11 @@ export class Worker implements AsyncDisposable {
 
   /** The host cannot work: leases nothing for a while. */
   #pause(lease: Lease, { settlement, fault }: AttemptEnd): void {
-    this.#options.log.error({ ...about(lease), err: fault }, "An attempt failed for a reason of this host's");
+    this.#options.log.error({ ...about(lease), err: fault }, "an attempt failed for a reason of this host's");
     if (settlement?.type !== "release") return;
     const [first, longest] = PAUSE_MS;
     this.#pauseMs = Math.min(longest, Math.max(first, this.#pauseMs * 2));
     this.#pausedUntil = this.#options.clock.now() + this.#pauseMs;
-  }
-
-  #report(lease: Lease, settlement: Settlement, answer: SettleAnswer): void {
-    const fields = {
-      ...about(lease),
-      outcome: settlement.type,
-      ...(settlement.type !== "release" && { inferenceMs: Math.round(settlement.inferenceMs) }),
-      ...(settlement.type === "fail" && { code: settlement.failure.code }),
-      ...(answer.ok ? { status: answer.status } : { refusal: answer.refusal }),
-    };
-    this.#options.log.info(fields, answer.ok ? "Request settled" : "Settlement refused: the lease is another's");
   }
 }
 

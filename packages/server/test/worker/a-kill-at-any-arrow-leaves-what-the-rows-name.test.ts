@@ -20,6 +20,7 @@ import { scratchDirectory } from "../scratch.ts";
 import { LEASE_MS, modelOf } from "./open.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
+const metrics = { sweepFailed() {} };
 /** Two files and five writes of the store's and the blob store's; one more is no kill at all. */
 const STEPS = 7;
 
@@ -36,19 +37,19 @@ describe.each(["before", "after"] as const)("killed %s step", (side) => {
     await live(step, side);
     await silence();
     await live(Infinity, side);
-    await new Sweeper({ store, blobs, clock, log, uploadTtlMs: 0 }).scan();
+    await new Sweeper({ store, blobs, clock, log, metrics, uploadTtlMs: 0 }).scan();
     expect(await keysIn(blobs)).toEqual(await named());
 
     clock.advance(3_600_000);
     await expire(step, side);
-    await new Sweeper({ store, blobs, clock, log, uploadTtlMs: 0 }).sweep();
+    await new Sweeper({ store, blobs, clock, log, metrics, uploadTtlMs: 0 }).sweep();
     expect(await keysIn(blobs)).toEqual([]);
     expect((await store.sweep(10)).expired).toEqual([]);
 
     /** Nobody lives until the lease of the dead has run out, and no file is young any more. */
     async function silence(): Promise<void> {
       clock.advance(LEASE_MS);
-      await new Sweeper({ store, blobs, clock, log, uploadTtlMs: 0 }).sweep();
+      await new Sweeper({ store, blobs, clock, log, metrics, uploadTtlMs: 0 }).sweep();
       clock.advance(10 * 60_000);
     }
 
@@ -89,7 +90,7 @@ describe.each(["before", "after"] as const)("killed %s step", (side) => {
 
     async function expire(step: number, side: "before" | "after"): Promise<void> {
       const mortal = killedAt(step, side, { store, blobs });
-      await Promise.race([mortal.killed, new Sweeper({ ...mortal, clock, log, uploadTtlMs: 0 }).sweep()]);
+      await Promise.race([mortal.killed, new Sweeper({ ...mortal, clock, log, metrics, uploadTtlMs: 0 }).sweep()]);
     }
 
     async function settled(): Promise<void> {

@@ -50,7 +50,8 @@ it("files that cannot be deleted keep their row, for the next sweep", async () =
   await put(id, 0);
   clock.advance(HOUR);
   await sweeper.sweep();
-  expect((await store.sweep(10)).expired).toEqual([{ id, hasFiles: true }]);
+  expect((await store.sweep(10)).expired).toMatchObject([{ id, hasFiles: true }]);
+  expect(opened.failed).toEqual(["sweep"]);
   broken = false;
   await sweeper.sweep();
   expect((await store.sweep(10)).expired).toEqual([]);

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
 import { InvalidInput, Retryable } from "../../src/model/model.ts";
+import type { RequestStore } from "../../src/store/store.ts";
 import { openRunner } from "../runner/open.ts";
 import { aborted, finished, modelOf, openWorker } from "./open.ts";
 
@@ -92,10 +93,18 @@ it("an input that is a file is read from it", async () => {
   expect(request.result).toMatchObject({ text: "läng" });
 });
 
-it("each settled request is one line of the log, with ids and without its input", async () => {
-  await using opened = await openWorker(modelOf(() => "fine"));
+it("a settle that is refused is one line, without the input", async () => {
+  const settled = Promise.withResolvers<void>();
+  const settle: RequestStore["settle"] = () => {
+    settled.resolve();
+    return Promise.resolve({ ok: false, refusal: "fenced" });
+  };
+  await using opened = await openWorker(
+    modelOf(() => "fine"),
+    { wrapStore: (store) => ({ ...store, settle }) },
+  );
   const id = await opened.submit({ prompt: "private words" });
-  await opened.until(id, finished);
+  await settled.promise;
   await opened.worker.stop();
   expect(opened.logged).toEqual([
     {
@@ -103,10 +112,8 @@ it("each settled request is one line of the log, with ids and without its input"
       model: "model",
       owner: "ada",
       attempt: 1,
-      outcome: "complete",
-      inferenceMs: expect.any(Number) as number,
-      status: "COMPLETED",
-      message: "Request settled",
+      refusal: "fenced",
+      message: "settle refused: the lease no longer holds",
     },
   ]);
 });

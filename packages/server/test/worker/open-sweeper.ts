@@ -17,14 +17,18 @@ export async function openSweeper(wrapBlobs: (blobs: BlobStore) => BlobStore = (
   const clock = manualClock();
   const store = memoryStore({ clock });
   const blobs = fsBlobStore(join(scratch.path, "files"));
+  const failed: string[] = [];
+  const metrics = { sweepFailed: (kind: string) => void failed.push(kind) };
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  const sweeper = new Sweeper({ store, blobs: wrapBlobs(blobs), clock, log, uploadTtlMs: 3_600_000 });
+  const sweeper = new Sweeper({ store, blobs: wrapBlobs(blobs), clock, log, metrics, uploadTtlMs: 3_600_000 });
   const submission = submissionMaker(clock);
   return {
     clock,
     store,
     blobs,
     sweeper,
+    /** Kinds of the sweeps that failed. */
+    failed,
     newId: idMaker(clock),
     request: async (over: Partial<Submission> = {}): Promise<string> => {
       const request = submission(over);

@@ -19,6 +19,15 @@ export interface Committed {
   readonly answer: Answer;
 }
 
+interface Durations {
+  readonly commitMs: number[];
+  readonly syncMs: number[];
+}
+
+function noDurations(): Durations {
+  return { commitMs: [], syncMs: [] };
+}
+
 export interface GroupCommitHooks {
   /** A batch is durable; called before any of its callers hears of it. */
   committed(batch: readonly Committed[]): void;
@@ -41,7 +50,7 @@ export class GroupCommit {
   #scheduled = false;
   #waiting: Waiting[] = [];
   #inFlight: Waiting[] = [];
-  #durations: number[] = [];
+  #durations = noDurations();
   #idle: (() => void) | null = null;
   #reopenTimer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> = Promise.resolve();
@@ -78,9 +87,9 @@ export class GroupCommit {
   }
 
   /** Durations of the commits since the last call, ms, the latest at most. */
-  takeDurations(): number[] {
+  takeDurations(): Durations {
     const durations = this.#durations;
-    this.#durations = [];
+    this.#durations = noDurations();
     return durations;
   }
 
@@ -118,8 +127,7 @@ export class GroupCommit {
     }
     const batch = this.#inFlight;
     this.#inFlight = [];
-    if (this.#durations.length === DURATIONS_KEPT) this.#durations.shift();
-    this.#durations.push(message.commitMs);
+    this.#keepDurations(message);
     this.#hooks.committed(batch.map(({ operation }, i) => ({ operation, answer: message.answers[i]! })));
     for (const [i, { resolve, reject }] of batch.entries()) {
       const answer = message.answers[i]!;
@@ -128,6 +136,13 @@ export class GroupCommit {
     }
     if (this.#waiting.length > 0) this.#schedule();
     else this.#idle?.();
+  }
+
+  #keepDurations({ commitMs, syncMs }: { readonly commitMs: number; readonly syncMs: number }): void {
+    const kept = this.#durations;
+    if (kept.commitMs.length === DURATIONS_KEPT) for (const list of [kept.commitMs, kept.syncMs]) list.shift();
+    kept.commitMs.push(commitMs);
+    kept.syncMs.push(syncMs);
   }
 
   /** The writer is not asked again: a failed fsync tried twice may answer well and have lost the data. */

@@ -36,8 +36,10 @@ function committer(db: DatabaseSync): (operations: readonly Operation[]) => From
       begin.run();
       const answers: Answer[] = [];
       for (const operation of operations) answers.push(attempt(operation));
+      const appliedAt = performance.now();
       end.run();
-      return { type: "committed", answers, commitMs: performance.now() - startedAt };
+      const endedAt = performance.now();
+      return { type: "committed", answers, commitMs: endedAt - startedAt, syncMs: endedAt - appliedAt };
     } catch (error) {
       return { type: "failed", error: String(error) };
     }
