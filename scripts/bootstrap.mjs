@@ -6,7 +6,17 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -91,17 +101,31 @@ function takeLock() {
   } catch (error) {
     if (error.code !== "EEXIST") fail(`Cannot write ${LOCK}: ${error.message}.`);
   }
-  const holder = readHolder();
-  if (holder !== undefined && !isAlive(holder)) rmSync(LOCK, { force: true });
-  else if (!takeLock.told)
+  const holder = readHolder(LOCK);
+  if (holder !== undefined && !isAlive(holder)) {
+    removeLockOf(holder);
+  } else if (holder !== undefined && !takeLock.told) {
     console.error(`Waiting for the install of process ${holder} to end (is there none? then delete ${LOCK}) …`);
-  takeLock.told = true;
+    takeLock.told = true;
+  }
   return false;
 }
 
-function readHolder() {
+/** Moves the lock aside before it looks again: another may have done the same and taken a new one, which goes back. */
+function removeLockOf(holder) {
+  const aside = `${LOCK}.${process.pid}`;
   try {
-    return Number(readFileSync(LOCK, "utf8")) || undefined;
+    renameSync(LOCK, aside);
+    if (readHolder(aside) !== holder) linkSync(aside, LOCK);
+  } catch {
+    // somebody else was faster; the next look tells
+  }
+  rmSync(aside, { force: true });
+}
+
+function readHolder(path) {
+  try {
+    return Number(readFileSync(path, "utf8")) || undefined;
   } catch {
     return undefined;
   }
@@ -117,7 +141,7 @@ function isAlive(pid) {
 }
 
 function install() {
-  console.error("Installing npm packages (once; about 600 MB) …");
+  console.error("Installing npm packages (once; about 270 MB to fetch, 650 MB on disk) …");
   const startedAt = Date.now();
   if (existsSync(UNFINISHED)) rmSync(dirname(UNFINISHED), { recursive: true, force: true });
   mkdirSync(dirname(UNFINISHED), { recursive: true });
