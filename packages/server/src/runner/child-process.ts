@@ -32,18 +32,33 @@ export interface Child {
   terminate(): void;
 }
 
+/** What could not be started. */
+const NO_CHILD: Child = { send() {}, terminate() {} };
+
 /** Starts a process. Its group is known to the guard before it is told to do anything. */
 export function startChild(
   options: { readonly guard: Guard; readonly marker: string },
   listener: ChildListener,
 ): Child {
   const { guard, marker } = options;
-  const child = spawn(process.execPath, [...keptArguments(), ENTRY], {
-    detached: true,
-    env: environment(marker),
-    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
-  });
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [...keptArguments(), ENTRY], {
+      detached: true,
+      env: environment(marker),
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    });
+  } catch (error) {
+    // Some faults are thrown, others told as "error".
+    setImmediate(() => listener.onGone(`could not be started: ${(error as Error).message}`));
+    return NO_CHILD;
+  }
   const { pid } = child;
+  child.once("error", (error) => {
+    if (pid === undefined) listener.onGone(`could not be started: ${error.message}`);
+  });
+  // Whatever the types say: where no descriptors are left there are no pipes.
+  if ((child.stdio as unknown) === undefined) return NO_CHILD;
   const [, stdout, stderr, toChild, fromChild] = child.stdio as unknown as [
     null,
     Readable,
@@ -84,9 +99,6 @@ export function startChild(
   const writer = new LineWriter((text) => toChild.write(text));
   let killTimer: NodeJS.Timeout | undefined;
 
-  child.once("error", (error) => {
-    if (pid === undefined) listener.onGone(`could not be started: ${error.message}`);
-  });
   child.once("exit", (code, signal) => {
     clearTimeout(killTimer);
     killGroup(child); // what it started ends with it

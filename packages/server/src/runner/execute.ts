@@ -44,10 +44,13 @@ function modelError(error: unknown, inferenceMs: number): Executed {
   return { type: "error", kind: "retryable", message, inferenceMs, ...(named && { retryAfterMs: afterMs }) };
 }
 
-/** What `error` says, in one sentence for people; bounded, for it ends up in the request's row. */
+/** What `error` says, in one sentence for people; bounded, for it ends up in the request's row. Never throws, whatever was thrown. */
 export function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error);
-  return text.slice(0, 2_000);
+  try {
+    return String(error instanceof Error ? error.message || error.name : error).slice(0, 2_000);
+  } catch {
+    return "Something was thrown that says nothing.";
+  }
 }
 
 /** Names of files are checked because models build them from input: nothing may be written outside the attempt's directory. */

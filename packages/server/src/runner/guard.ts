@@ -53,13 +53,13 @@ export function startGuard(warn: (message: string) => void): Guard {
     });
     shell = child;
     child.on("error", (error) => warn(`No guard against leftover processes: ${error.message}`));
-    child.stdin.on("error", () => {}); // it died; "exit" tells
+    child.stdin?.on("error", () => {}); // it died; "exit" tells. There is none where there are no descriptors left.
     child.on("exit", () => {
       if (!closing) setTimeout(() => !closing && begin(), 100).unref();
     });
     // Neither the process nor its pipe keeps the server alive: when the server has nothing left to do, it ends and the guard with it.
     child.unref();
-    (child.stdin as unknown as { unref(): void }).unref();
+    (child.stdin as unknown as { unref(): void } | null | undefined)?.unref();
   }
 
   begin();

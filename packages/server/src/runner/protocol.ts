@@ -49,14 +49,20 @@ export function parseFromChild(line: string): FromChild {
     case "progress":
       if (typeof message.n === "number" && typeof message.fraction === "number") return message;
       break;
-    case "ended": {
-      const type: unknown = message.outcome?.type;
-      if (typeof message.n === "number" && (type === "completed" || type === "error")) return message;
+    case "ended":
+      if (typeof message.n === "number" && isExecuted(message.outcome)) return message;
       break;
-    }
     case undefined:
   }
   throw new SyntaxError("not a message of the runner's protocol");
+}
+
+/** Whether all is there that ends up in the request's row. The output itself is judged by who stores it. */
+function isExecuted(outcome: Partial<Record<string, unknown>> | undefined): boolean {
+  if (typeof outcome?.["inferenceMs"] !== "number") return false;
+  if (outcome["type"] === "completed") return true;
+  const { type, message, retryAfterMs } = outcome;
+  return type === "error" && typeof message === "string" && ["undefined", "number"].includes(typeof retryAfterMs);
 }
 
 /**

@@ -64,6 +64,8 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
     it.each([
       ["fail", { kind: "error", message: "It failed." }],
       ["throw a string", { kind: "error", message: "a string" }],
+      ["throw an odd error", { kind: "error", message: "[object Object]" }],
+      ["throw a thing without words", { kind: "error", message: "Something was thrown that says nothing." }],
       ["refuse", { kind: "invalid_input", message: "The picture is no picture." }],
       ["retry", { kind: "retryable", message: "Later.", retryAfterMs: 1_500 }],
     ])("%s: its kind and its sentence are the outcome", async (what, expected) => {

@@ -30,6 +30,10 @@ const suiteModel: ModelDefinition<{ readonly setups: number }> = defineModel<{ r
       case "throw a string":
         // oxlint-disable-next-line typescript/only-throw-error -- models may be plain JavaScript
         throw "a string";
+      case "throw an odd error":
+        throw Object.assign(new Error(), { message: {} });
+      case "throw a thing without words":
+        throw Object.create(null);
       case "refuse":
         throw new InvalidInput("The picture is no picture.");
       case "retry":
@@ -44,15 +48,8 @@ const suiteModel: ModelDefinition<{ readonly setups: number }> = defineModel<{ r
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         return "late";
       default:
-        return circular();
+        throw new TypeError(`The suite asks for nothing like ${input["do"]}.`);
     }
   },
 });
 export default suiteModel;
-
-/** Nothing that a process could hand to another. */
-function circular(): never {
-  const ring: { self?: unknown } = {};
-  ring.self = ring;
-  return ring as never;
-}

@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { NEVER, openRunner, room } from "./open.ts";
 import { scratchDirectory } from "../scratch.ts";
@@ -9,6 +11,7 @@ it.each([
   ["throw later", "an error was caught nowhere: nobody catches this"],
   ["reject later", "an error was caught nowhere: nor this"],
   ["garble", "The process broke the runner's protocol: "],
+  ["forget the time", "The process broke the runner's protocol: "],
 ])("%s: the run ends as crashed, and the next one has a new process", async (what, reason) => {
   await using opened = await openRunner("unruly.ts");
   const { runner, run } = opened;
@@ -17,6 +20,18 @@ it.each([
   expect(runner.free).toBe(0);
   await room(runner);
   expect(await runner.run(run({}), { signal: NEVER })).toMatchObject({ type: "completed", output: "fine" });
+});
+
+it.each(["answer a ring", "answer a BigInt"])("%s: the run fails, and the process lives", async (what) => {
+  await using opened = await openRunner("unruly.ts");
+  const { runner, run } = opened;
+  const outcome = await runner.run(run({ do: what }), { signal: NEVER });
+  expect(outcome).toMatchObject({
+    type: "error",
+    kind: "error",
+    message: expect.stringContaining("The model's output could not be sent: ") as string,
+  });
+  expect(runner.free).toBe(2);
 });
 
 it("ends every run of the process", async () => {
@@ -48,6 +63,18 @@ it("a setup that throws leaves the runner failed with its reason, and is tried a
   await room(runner);
   expect(await runner.run(run({}), { signal: NEVER })).toMatchObject({ output: "fine" });
 });
+
+it.skipIf(process.platform === "win32")(
+  "a process that cannot be started is tried again, and the server lives",
+  async () => {
+    const script = join(import.meta.dirname, "without-descriptors.ts");
+    const limited = ["-c", 'ulimit -n 256; exec "$0" "$@"', process.execPath, ...process.execArgv, script];
+    const { stdout } = await promisify(execFile)("/bin/sh", limited);
+    expect(stdout).toMatch(/^EMFILE$/m);
+    expect(stdout).toContain("The process could not be started: spawn ");
+    expect(stdout).toContain('"output":"fine"');
+  },
+);
 
 it.each([
   ["no-such-model.ts", "Cannot find module"],

@@ -24,6 +24,16 @@ export default defineModel({
       case "garble":
         writeSync(4, 'this is no message\n{"t":"nor this"}\n');
         return await never();
+      case "forget the time":
+        writeSync(4, '{"t":"ended","n":1,"outcome":{"type":"completed","output":"no time"}}\n');
+        return await never();
+      case "answer a ring": {
+        const ring: { self?: unknown } = {};
+        ring.self = ring;
+        return ring as never;
+      }
+      case "answer a BigInt":
+        return { output: 1n } as never;
       case "print":
         process.stdout.write('{"t":"ended","n":1,"outcome":{"type":"completed","output":"forged"}}\n');
         process.stderr.write("a warning\nhalf a line");
