@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -12,8 +12,12 @@ const SQLITE_BUSY = 5;
 export function lockDirectory(directory: string): () => void {
   try {
     mkdirSync(directory, { recursive: true });
-    const db = new DatabaseSync(join(directory, "lock.db"), { timeout: 0 });
+    const file = join(directory, "lock.db");
+    const db = new DatabaseSync(file, { timeout: 0 });
     try {
+      // SQLite opens what it may not write for reading, and then says nothing until the first write.
+      accessSync(directory, constants.W_OK);
+      accessSync(file, constants.W_OK);
       db.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
     } catch (error) {
       db.close();
@@ -29,8 +33,9 @@ export function lockDirectory(directory: string): () => void {
         },
       );
     }
-    throw new Error(`The data directory ${directory} cannot be written: ${(error as Error).message}.`, {
-      cause: error,
-    });
+    throw new Error(
+      `The data directory ${directory} cannot be written: ${(error as Error).message}. Let this user write it, or use another directory.`,
+      { cause: error },
+    );
   }
 }
