@@ -6,9 +6,20 @@ import type { Upload } from "../media/intake.ts";
 
 /** Deeper than any model's input, and far from what recursion cannot bear. */
 const MAX_DEPTH = 64;
+/**
+ * Values in one JSON body. A few bytes each in the text, they take twenty times that in memory, and nobody
+ * else is served while they are made: sixty megabytes of `{},` took minutes and gigabytes.
+ */
+const MAX_VALUES = 250_000;
+/** Parts of one form, for the same reason. */
+const MAX_PARTS = 1_000;
 
-/** Throws `wrong_content_type` unless the body is announced as JSON or a form. */
+/** Throws `wrong_content_type` or `wrong_content_encoding` unless the body is announced as plain JSON or a plain form. */
 export function checkContentType(request: FastifyRequest): void {
+  const encoding = request.headers["content-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+    throw new InferqError("wrong_content_encoding", { got: encoding });
+  }
   const header = request.headers["content-type"];
   if (header === "application/json") return;
   const type = header?.split(";", 1)[0]!.trim().toLowerCase();
@@ -35,6 +46,7 @@ export function readBodies(app: FastifyInstance): void {
 export function parseJson(body: Buffer): unknown {
   if (body.length === 0) throw new InferqError("malformed_json", { detail: "it is empty" });
   if (!isUtf8(body)) throw new InferqError("malformed_json", { detail: "it is not UTF-8" });
+  if (body.length > MAX_VALUES) checkValues(body); // a shorter one cannot hold so many
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));
@@ -48,6 +60,41 @@ export function parseJson(body: Buffer): unknown {
 /** V8's sentences quote the text around the fault, which is the client's own; only its length is bounded here. */
 function shortened(message: string): string {
   return message.length > 200 ? `${message.slice(0, 200).toWellFormed()}…` : message;
+}
+
+/** Throws `malformed_json` when there are more than `MAX_VALUES`: each opens a list or an object, or follows a comma. */
+function checkValues(body: Buffer): void {
+  let values = 0;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (byte === QUOTE) at = endOfString(body, at);
+    else if ((byte === 0x2c || byte === 0x5b || byte === 0x7b) && ++values > MAX_VALUES) {
+      throw new InferqError("malformed_json", { detail: `it has more than ${MAX_VALUES} values` });
+    }
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** Strings up to here are read byte by byte, as a call costs more; a photo in base64 is crossed by the native search. */
+const SHORT_STRING = 256;
+
+/** Where the string that opens at `start` closes. */
+function endOfString(body: Buffer, start: number): number {
+  let short = start + SHORT_STRING;
+  for (let at = start + 1; at < body.length; at += 1) {
+    if (at >= short) {
+      const quote = body.indexOf(QUOTE, at);
+      if (quote === -1) break;
+      let before = quote;
+      while (body[before - 1] === BACKSLASH) before -= 1;
+      at = quote - ((quote - before) % 2); // an escaped quote is come to by its backslash
+      short = at + SHORT_STRING;
+    }
+    if (body[at] === BACKSLASH) at += 1;
+    else if (body[at] === QUOTE) return at;
+  }
+  return body.length;
 }
 
 /** Throws `malformed_json` when lists and objects are nested more than `left` deep. */
@@ -82,6 +129,7 @@ export function fieldsOf(body: unknown): Pick<Form, "fields"> & { readonly uploa
 
 /** Read by the parser that Node's `fetch` has. A field that comes several times, or whose name ends in `[]`, is a list. */
 async function parseForm(body: Buffer, contentType: string): Promise<Form> {
+  checkParts(body, contentType);
   let data: FormData;
   try {
     data = await new Response(body, { headers: { "content-type": contentType } }).formData();
@@ -99,6 +147,19 @@ async function parseForm(body: Buffer, contentType: string): Promise<Form> {
     }
   }
   return form;
+}
+
+/** Throws `malformed_multipart` when there are more than `MAX_PARTS`. Without a boundary the parser refuses the form itself. */
+function checkParts(body: Buffer, contentType: string): void {
+  const found = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
+  if (found === null) return;
+  const delimiter = Buffer.from(`--${found[1] ?? found[2]!}`, "latin1");
+  let parts = -1; // the last delimiter ends the form
+  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at + delimiter.length)) {
+    if (++parts > MAX_PARTS) {
+      throw new InferqError("malformed_multipart", { detail: `it has more than ${MAX_PARTS} parts` });
+    }
+  }
 }
 
 function add(fields: Record<string, unknown>, name: string, value: unknown): void {
