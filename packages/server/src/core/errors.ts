@@ -29,6 +29,7 @@ export const ERRORS = {
   request_timeout: { status: 408, sentence: "The request was sent too slowly and was given up." },
   body_too_large: { status: 413, sentence: "The body is larger than {limit} bytes, the most that is taken here." },
   media_too_large: { status: 413, sentence: "{field} is larger than {limit} bytes, the most that is taken here." },
+  wrong_content_encoding: { status: 415, sentence: "The body must come without a Content-Encoding, got {got}." },
   range_not_satisfiable: { status: 416, sentence: "The Range lies outside the file, which has {size} bytes." },
   headers_too_large: { status: 431, sentence: "The request's headers are larger than what is taken here." },
   // A request that failed; 422 on V2 (contract, "Error Handling").
@@ -53,6 +54,7 @@ export const ERRORS = {
   internal: { status: 500, sentence: "Internal server error. The server's log tells more under this request's id." },
   model_unavailable: { status: 503, sentence: "Model {model} cannot run here: {detail}." },
   store_unavailable: { status: 503, sentence: "The request could not be stored and was not accepted. Try again." },
+  server_busy: { status: 503, sentence: "The server holds as many large bodies as it can. Try again in a moment." },
   shutting_down: { status: 503, sentence: "The server is shutting down. Try again in a moment." },
 } as const;
 ERRORS satisfies Record<string, ErrorRow>;

@@ -1,11 +1,12 @@
 /** The gateway: every route, and what holds for all of them. */
-import { createServer, type ServerOptions } from "node:http";
+import { createServer, type RequestListener, type ServerOptions } from "node:http";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { idMaker } from "../core/ids.ts";
 import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
 import { authenticator, identifier } from "./auth.ts";
 import { readBodies } from "./body.ts";
+import { boundBodies } from "./body-budget.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { docsRoutes } from "./docs.ts";
@@ -32,6 +33,8 @@ const SERVER: ServerOptions = {
   headersTimeout: 20_000,
   requestTimeout: 300_000,
   connectionsCheckingInterval: 5_000,
+  // Node refuses with an empty body; here it is an error as all others are.
+  requireHostHeader: false,
 };
 
 /** Makes the gateway; `listen` and `close` are the caller's. */
@@ -63,11 +66,16 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     routerOptions: { maxParamLength: 200 },
     clientErrorHandler: answerClientError,
     frameworkErrors: onError,
-    serverFactory: (route) =>
-      createServer(SERVER, (request, response) => {
+    serverFactory: (route) => {
+      const answer: RequestListener = (request, response) => {
         // While closing, every answer ends its connection: the router sees to that.
         if (closing || !(poll(request, response) || submit(request, response))) route(request, response);
-      }),
+      };
+      const server = createServer(SERVER, answer);
+      server.on("checkExpectation", answer); // one that is not known is ignored (RFC 9110 §10.1.1)
+      server.on("connect", (_request, socket) => answerClientError(new Error("no proxy"), socket));
+      return server;
+    },
   });
   const routes = routeList(app);
   const waits = waiter(store);
@@ -79,19 +87,26 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     done();
   });
   app.setErrorHandler(onError);
-  app.setNotFoundHandler((request, reply) => {
+  const noSuchRoute = (request: FastifyRequest, reply: FastifyReply): void => {
     const path = request.url.split("?", 1)[0]!;
     const allowed = routes.allowed(path);
     if (allowed === "")
       return onError(new InferqError("unknown_route", { method: request.method, path }), request, reply);
     reply.header("allow", allowed);
     onError(new InferqError("method_not_allowed", { method: request.method, path, allowed }), request, reply);
-  });
+  };
+  app.setNotFoundHandler(noSuchRoute);
 
   readBodies(app);
+  boundBodies(app, settings.bodyLimitBytes);
   app.decorateRequest("caller", null);
   app.decorateRequest("model", null);
   cors(app, settings.corsOrigins, (path) => routes.allowed(path));
+  app.addHook("onRequest", (request, reply, done) => {
+    if (request.is404) return noSuchRoute(request, reply); // before its body is read: nobody's key was checked
+    const hasNoHost = request.headers.host === undefined && request.raw.httpVersion !== "1.0"; // RFC 9112 §3.2
+    done(hasNoHost ? new InferqError("bad_host") : undefined);
+  });
 
   requestRoutes(app, context);
   fileRoutes(app, context);

@@ -38,6 +38,7 @@ function sendError(error: InferqError, request: IncomingMessage, response: Serve
     "x-error-code": error.code,
     "cache-control": "no-store",
     ...(error.status === 401 && { "www-authenticate": "Bearer" }),
+    ...(error.status === 415 && { "accept-encoding": "identity" }),
     ...(error.status === 503 && { "retry-after": "1" }),
   });
   response.end(body);
@@ -74,6 +75,8 @@ function asInferqError(error: unknown, request: IncomingMessage, limitBytes: num
       return new InferqError("body_too_large", { limit: limitBytes });
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new InferqError("wrong_content_type", { got: request.headers["content-type"] ?? "none" });
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return new InferqError("bad_request", { detail: "A part of the path is longer than any name there is here." });
     case "FST_ERR_BAD_URL":
       return new InferqError("bad_request", { detail: "The path is not validly percent-encoded." });
   }
