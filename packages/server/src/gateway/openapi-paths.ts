@@ -262,6 +262,7 @@ export const SCHEMAS: Json = {
     data_urls: {
       type: "array",
       minItems: 1,
+      maxItems: 100,
       description: "The files, each as a data URI. What a file is, its bytes tell.",
       items: { ...STRING, examples: ["data:text/plain;base64,aGVsbG8="] },
     },

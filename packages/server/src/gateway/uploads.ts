@@ -12,6 +12,9 @@ import { type GatewayContext, sendJson } from "./context.ts";
 /** The prefix tells assets from requests' files: no request is looked for before an old one is deleted. */
 const UPLOAD_PREFIX = "u-";
 
+/** Files of one upload: each costs the disk an fsync or two, so a body of millions of tiny ones would keep it busy for hours. */
+const MAX_FILES = 100;
+
 export function uploadRoute(app: FastifyInstance, context: GatewayContext, newId: () => string): void {
   const { blobs, settings } = context;
 
@@ -58,6 +61,10 @@ function dataUrls(body: unknown): string[] {
     throw new InferqError("bad_request", {
       detail: 'data_urls must be a list of data URIs, such as {"data_urls":["data:image/png;base64,…"]}.',
     });
+  }
+  if (urls.length > MAX_FILES) {
+    const detail = `data_urls may have at most ${MAX_FILES} files, got ${urls.length}. Send the rest in further uploads.`;
+    throw new InferqError("bad_request", { detail });
   }
   return urls;
 }

@@ -115,6 +115,12 @@ test("a file of an expired request is refused like one that never was, deleted a
   expect(await own.blobs.head(key)).toBeDefined();
 });
 
+test("an upload of more files than the disk should bear at once is refused, and says how many it may have", async () => {
+  const answer = await gateway.call("POST", "/upload-asset", { data_urls: Array<string>(101).fill("data:,x") });
+  expect([answer.status, answer.headers["x-error-code"]]).toEqual([400, "bad_request"]);
+  expect(answer.json()["error"]).toMatch(/at most 100 files, got 101/);
+});
+
 test.each([
   [{}],
   [{ data_urls: [] }],
