@@ -55,10 +55,13 @@ export class LeaseKeeper {
     return (this.#held.get(token)?.deadline ?? -Infinity) > this.#clock.now();
   }
 
-  /** Extends all leases held. One that could not be extended before its deadline is lost, whatever the store would say. */
+  /**
+   * Extends all leases held. Past its deadline the store is asked once more, for a process that stood
+   * still beats late and may find its leases taken by nobody; one that it cannot extend then is lost.
+   */
   async beat(): Promise<void> {
-    this.#loseOverdue();
-    if (this.#asking || this.#held.size === 0) return;
+    if (this.#asking) return this.#loseOverdue();
+    if (this.#held.size === 0) return;
     this.#asking = true;
     const asked = [...this.#held.values()];
     const deadline = this.#clock.now() + this.#leaseMs; // taken before asking: at least this much is granted

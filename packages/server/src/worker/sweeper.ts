@@ -22,6 +22,8 @@ export interface SweeperOptions {
 }
 
 const SWEEP_EVERY_MS = 1_000;
+/** Between two sweeps that are due each second: this process stood still, a suspended machine for one. */
+const STOOD_STILL_MS = 2 * SWEEP_EVERY_MS;
 const SCAN_EVERY_MS = 5 * 60_000;
 /** Requests handled between two pauses. */
 const SLICE = 500;
@@ -35,6 +37,7 @@ const UPLOAD = "u-";
 export class Sweeper implements AsyncDisposable {
   readonly #options: SweeperOptions;
   #timers: NodeJS.Timeout[] = [];
+  #tickedAt = 0;
   #sweeping: Promise<void> | undefined;
   #scanning: Promise<void> | undefined;
   #stopping = false;
@@ -47,11 +50,20 @@ export class Sweeper implements AsyncDisposable {
   start(): void {
     if (this.#timers.length > 0 || this.#stopping) return;
     this.#timers = [
-      setInterval(() => void this.sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#tick(), SWEEP_EVERY_MS),
       setInterval(() => void this.scan(), SCAN_EVERY_MS),
     ];
+    this.#tickedAt = this.#options.clock.now();
     void this.sweep();
     void this.scan();
+  }
+
+  /** Passes over one sweep after standing still: the worker of this process stood still too, and is about to extend its leases. */
+  #tick(): void {
+    const now = this.#options.clock.now();
+    const stoodStill = now - this.#tickedAt > STOOD_STILL_MS;
+    this.#tickedAt = stoodStill ? Infinity : now; // one, not two in a row: a process that is always late sweeps too
+    if (!stoodStill) void this.sweep();
   }
 
   /** Resolves when nothing of it is under way. Idempotent. */

@@ -79,6 +79,19 @@ it("a heartbeat extends every lease, and a lease dropped meanwhile is not lost",
   expect((await store.sweep(10)).lost).toEqual([]);
 });
 
+it("leases that ran out while this process stood still are kept, if nobody has taken them", async () => {
+  const { keeper, clock, store, leases } = await keep(2);
+  const [kept, taken] = leases as [Lease, Lease];
+  const lost: string[] = [];
+  keeper.hold(kept, () => lost.push("kept"));
+  keeper.hold(taken, () => lost.push("taken"));
+  await store.settle(taken.id, taken.token, { type: "release" });
+  clock.advance(LEASE_MS * 2);
+  await keeper.beat();
+  expect(lost).toEqual(["taken"]);
+  expect((await store.sweep(10)).lost).toEqual([]);
+});
+
 it("leases that cannot be extended in time are given up, though no answer said so", async () => {
   const { keeper, clock, leases } = await keep(1, { heartbeat: () => Promise.reject(new Error("The disk is gone.")) });
   const lost: string[] = [];

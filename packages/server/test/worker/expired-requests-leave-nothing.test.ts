@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { newBlobKey } from "../../src/blob/key.ts";
 import { LEASE_MS } from "./open.ts";
 import { openSweeper } from "./open-sweeper.ts";
@@ -27,6 +27,26 @@ it("in slices: more than one sweep's worth goes in one", async () => {
   clock.advance(HOUR);
   await sweeper.sweep();
   expect((await store.sweep(10)).expired).toEqual([]);
+});
+
+it("a lease that ran out while this process stood still is reclaimed a sweep later: its worker stood still too", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request, lease } = opened;
+  const id = await request();
+  await lease();
+  const sweeps = vi.spyOn(store, "sweep");
+  sweeper.start();
+  await sweeper.sweep(); // the one it starts with
+  clock.advance(LEASE_MS);
+  vi.advanceTimersByTime(1_000);
+  expect(sweeps).toHaveBeenCalledTimes(1);
+  clock.advance(1_000);
+  vi.advanceTimersByTime(1_000);
+  expect(sweeps).toHaveBeenCalledTimes(2);
+  await sweeper.stop();
+  expect(await store.get(id)).toMatchObject({ status: "QUEUED", crashes: 1 });
 });
 
 it("a lost lease goes back to the queue", async () => {
