@@ -33,7 +33,7 @@ export default defineModel<Session>({
     type: "object",
     required: ["video"],
     properties: {
-      video: media("video/*", {
+      video: media("video/*,image/gif", {
         description:
           "The video: MP4, MOV, WebM, Matroska, AVI or GIF, at most 1920 × 1080 pixels (or 1080 × 1920) and 5 minutes.",
       }),

@@ -31,12 +31,16 @@ export interface Session {
 export default defineModel<Session>({
   name: "ocr",
   output: "text",
+  weight: "heavy",
   description: "Reads the text in a picture, line by line: Latin letters, digits and Chinese.",
   input: {
     type: "object",
     required: ["image"],
     properties: {
-      image: media("image/*", { description: "A photo, scan or screenshot, at most 40 megapixels." }),
+      image: media("image/*", {
+        description:
+          "A photo, scan or screenshot: JPEG, PNG, WebP, GIF (its first frame), TIFF or AVIF, at most 40 megapixels.",
+      }),
     },
   },
   async setup() {

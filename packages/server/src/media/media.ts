@@ -62,14 +62,22 @@ export async function sniff(head: Uint8Array): Promise<string> {
   const text = textOf(head);
   if (text !== undefined) return sniffText(text);
   const found = await fileTypeFromBuffer(head.subarray(0, SNIFFED_BYTES));
-  return found?.mime ?? "application/octet-stream";
+  if (found !== undefined) return found.mime;
+  return isTiff(head) ? "image/tiff" : "application/octet-stream";
+}
+
+/** A TIFF's first directory, where file-type looks, may lie at its end, behind all its pixels (TIFF 6.0, section 2). */
+function isTiff(head: Uint8Array): boolean {
+  const mark = Buffer.from(head.subarray(0, 4)).toString("latin1");
+  return mark === "II*\0" || mark === "MM\0*";
 }
 
 /** Throws `invalid_input` unless `contentType` is what the field takes. */
 export function checkType(field: string, accept: string, contentType: string): void {
   if (accepts(accept, contentType)) return;
   const came = contentType === "application/octet-stream" ? "data of no known type" : contentType;
-  throw new InferqError("invalid_input", { detail: `${field} must be ${accept}, got ${came}.` });
+  const wanted = accept.split(",").join(" or ");
+  throw new InferqError("invalid_input", { detail: `${field} must be ${wanted}, got ${came}.` });
 }
 
 /**

@@ -18,7 +18,7 @@ export interface MediaSchema extends JsonSchema {
   readonly contentMediaType: string;
 }
 
-/** Declares a media parameter. `accept` is a media type or range such as `image/*`. */
+/** Declares a media parameter. `accept` is a media type or range such as `image/*`, or several with commas between. */
 export function media(accept: string, more: JsonSchema = {}): MediaSchema {
   return { ...more, type: "string", contentMediaType: accept };
 }
