@@ -10,6 +10,9 @@ import { checkType, mapMedia, sniff, SNIFFED_BYTES } from "./media.ts";
 import type { StoredMedia } from "./media.ts";
 import { decodeBase64, decodeDataUri } from "./text-forms.ts";
 
+/** Media of one input, all its lists together: each is a file to write or to fetch. */
+const MAX_MEDIA = 100;
+
 /** A file part of a multipart body. The file at `path` is moved away when it is taken in. */
 export type Upload = { readonly bytes: Uint8Array } | { readonly path: string; readonly size: number };
 
@@ -57,9 +60,15 @@ export async function intake(
   context: IntakeContext,
 ): Promise<Taken> {
   let hasFiles = false;
+  let count = 0;
   const uploads = new Map<unknown, Upload>(context.uploads);
   try {
     const stored = await mapMedia(input, schema, async (value, field, accept) => {
+      count += 1;
+      if (count > MAX_MEDIA) {
+        const detail = `${field} is one file too many: a request may have at most ${MAX_MEDIA}.`;
+        throw new InferqError("invalid_input", { detail });
+      }
       const source = uploads.get(value) ?? sourceOf(value, field, context);
       uploads.delete(value); // its file is moved away
       if (source instanceof URL) return { $media: { url: source.href } } satisfies StoredMedia;

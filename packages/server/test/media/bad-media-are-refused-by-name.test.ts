@@ -45,6 +45,16 @@ describe("what was expected and what came is said for", () => {
     const refused = intake({ image_input: [GIF.toString("base64"), "?"] }, SCHEMA, here.context());
     await expect(refused).rejects.toMatchObject({ message: expect.stringMatching(/^image_input\[1\] must be a URL/) });
   });
+
+  it("a list that is too long", async () => {
+    await using here = await shop();
+    const urls = Array<string>(101).fill("https://pictures.example/cat.png");
+    const refused = intake({ image_input: urls }, SCHEMA, here.context());
+    await expect(refused).rejects.toMatchObject({
+      code: "invalid_input",
+      message: "image_input[100] is one file too many: a request may have at most 100.",
+    });
+  });
 });
 
 it.each([
