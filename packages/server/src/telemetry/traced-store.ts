@@ -46,12 +46,14 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
 
   /** Tells of a write that has happened, whatever becomes of the telling. */
   const tell = (id: string, how: (view: RequestStatus) => void): void => {
-    const view = store.status(id);
-    if (!(view instanceof Promise)) return view && how(view);
-    view.then(
-      (later) => later && how(later),
-      (err: unknown) => logger.warn({ request: id, err }, "an outcome could not be told"),
-    );
+    const silent = (err: unknown): void => logger.warn({ request: id, err }, "an outcome could not be told");
+    try {
+      const view = store.status(id);
+      if (view instanceof Promise) view.then((later) => later && how(later)).catch(silent);
+      else if (view !== undefined) how(view);
+    } catch (err) {
+      silent(err);
+    }
   };
 
   const tellExpired = (request: ExpiredRequest): void => {

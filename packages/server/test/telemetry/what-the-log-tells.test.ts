@@ -20,13 +20,13 @@ interface Observed {
   readonly lines: () => Record<string, unknown>[];
 }
 
-function observed(level = "info"): Observed {
+function observed(level = "info", over: Partial<RequestStore> = {}): Observed {
   const clock = manualClock();
   const written: string[] = [];
   const logger = pino({ level, base: null }, { write: (line: string) => void written.push(line) });
   const plain = memoryStore({ clock });
   const metrics = makeMetrics({ store: plain, clock, dataDirectory: tmpdir() });
-  const store = tracedStore(plain, { logger, metrics });
+  const store = tracedStore({ ...plain, ...over }, { logger, metrics });
   const submission = submissionMaker(clock);
   return {
     store,
@@ -55,6 +55,22 @@ const RESULT = { kind: "text", text: "a secret", reasoning: null } as const;
 const COMPLETE = { type: "complete", result: RESULT, inferenceMs: 5.4, hasFiles: false } as const;
 const FAILURE = { code: "model_error", message: 'No words in "a secret".' } as const;
 const OWNED = { owner: "alice", model: "mock" } as const;
+
+test.each([
+  [
+    "at once",
+    () => {
+      throw new Error("The disk is gone.");
+    },
+  ],
+  ["later", () => Promise.reject(new Error("The disk is gone."))],
+])("a write whose outcome cannot be read %s has happened all the same", async (_, status) => {
+  const { store, enqueue, lease, lines } = observed("info", { status });
+  const id = await enqueue();
+  const { token } = await lease();
+  expect(await store.settle(id, token, COMPLETE)).toEqual({ ok: true, status: "COMPLETED" });
+  await expect.poll(lines).toMatchObject([{ request: id, msg: "an outcome could not be told" }]);
+});
 
 test("an outcome is one line, and one count by its model and code; nobody's words are in it", async () => {
   const { store, metrics, enqueue, lease, lines } = observed();
