@@ -90,6 +90,17 @@ describe.each([
 
     await expect(upscale(input, ffmpeg)).rejects.toThrow(InvalidInput);
     await expect(upscale(input, ffmpeg)).rejects.toThrow(/^video cannot be decoded: /);
+    // Where files lie on the server is nothing for clients, nor are addresses in ffmpeg's memory.
+    await expect(upscale(input, ffmpeg)).rejects.not.toThrow(/file:|cut\.mp4| @ |0x/);
+  });
+
+  withFfmpeg.each(["mp4", "mkv"])("a cut-off %s is refused, not taken for a short one", async (extension) => {
+    const motion = ["-f", "lavfi", "-i", "testsrc=size=32x24:rate=10:duration=3"];
+    const whole = await readFile(await make(`whole.${extension}`, [...motion, "-movflags", "+faststart"]));
+    const input = join(directory, `half.${extension}`);
+    await writeFile(input, whole.subarray(0, whole.length * 0.7));
+
+    await expect(upscale(input, ffmpeg)).rejects.toThrow(/^video breaks off after \d+ frames: expected the whole file/);
   });
 
   withFfmpeg("a sound file is refused: it has no picture", async () => {

@@ -12,6 +12,9 @@ const HD_HEIGHT = 720;
 /** ffmpeg's faster default darkens every pixel by about two levels. */
 const EXACT_COLOURS = "flags=bicubic+accurate_rnd+full_chroma_int";
 
+/** ffmpeg takes the end of a file that was cut off for the end of the video: it complains, and ends with code 0. */
+const CUT_OFF = /: partial file$|^File ended prematurely|^Read error$/m;
+
 export interface ConvertOptions {
   readonly ffmpeg: Ffmpeg;
   readonly upscaler: Upscaler;
@@ -46,10 +49,13 @@ export async function convert(options: ConvertOptions): Promise<number> {
     await encoder.write(doubled.rgb);
     options.onFrame(frames);
   }
-  await decoder.ended().catch((cause: unknown) => {
+  const complaints = await decoder.ended().catch((cause: unknown) => {
     if (!(cause instanceof FfmpegFailed)) throw cause;
     throw new InvalidInput(`video breaks off after ${frames} frames: ${cause.message}`, { cause });
   });
+  if (CUT_OFF.test(complaints)) {
+    throw new InvalidInput(`video breaks off after ${frames} frames: expected the whole file, got its beginning`);
+  }
   if (frames === 0) throw new InvalidInput("video has no frames");
   encoder.endInput();
   await encoder.ended();

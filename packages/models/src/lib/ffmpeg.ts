@@ -65,10 +65,13 @@ export class FfmpegProcess implements AsyncDisposable {
   readonly #child: ChildProcess & { readonly stdin: Writable; readonly stdout: Readable; readonly stderr: Readable };
   readonly #closed: Promise<number | string>;
   readonly #signal: AbortSignal;
+  /** The `file:` arguments. */
+  readonly #files: readonly string[];
   #stderr = "";
 
   constructor({ path }: Ffmpeg, args: readonly string[], signal: AbortSignal) {
     this.#signal = signal;
+    this.#files = args.filter((argument) => argument.startsWith("file:"));
     this.#child = spawn(path, [...COMMON, ...args], { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
     const { promise, resolve } = Promise.withResolvers<number | string>();
     this.#closed = promise;
@@ -110,8 +113,14 @@ export class FfmpegProcess implements AsyncDisposable {
   async ended(): Promise<string> {
     const code = await this.#closed;
     this.#signal.throwIfAborted();
-    if (code !== 0) throw new FfmpegFailed(code, this.#stderr);
-    return this.#stderr;
+    if (code !== 0) throw new FfmpegFailed(code, this.#complaints());
+    return this.#complaints();
+  }
+
+  /** Its stderr without what only its own process knows: addresses in memory, and where files lie on this machine. */
+  #complaints(): string {
+    const lines = this.#stderr.replace(/^\[[^\]\n]* @ (?:0x)?[0-9a-f]+\] /gm, "");
+    return this.#files.reduce((text, file) => text.replaceAll(`${file}: `, "").replaceAll(file, "the file"), lines);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
