@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
 import type { StoredInput } from "../core/request.ts";
-import { intake, ownBases, type Upload } from "../media/intake.ts";
+import { intake, ownBases, type Taken, type Upload } from "../media/intake.ts";
 import { mediaFields } from "../media/media.ts";
 import { isSchema } from "../model/coerce.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
@@ -97,24 +97,23 @@ export function submittedOf(request: FastifyRequest, context: Pick<GatewayContex
 export function accepter(context: GatewayContext, newId: () => string): Accept {
   const { blobs, store, clock, settings, logger } = context;
 
-  /** Stores the input's media, and the input itself when it is large. */
-  const takeIn = async (
+  /** Stores the input's media as files of the request. */
+  const takeMedia = async (
     id: string,
-    input: Record<string, unknown>,
-    schema: JsonSchema,
-    uploads: ReadonlyMap<string, Upload>,
-    own: () => readonly string[],
-  ): Promise<{ readonly input: StoredInput; readonly hasFiles: boolean }> => {
+    input: Readonly<Record<string, unknown>>,
+    { model, base, port, uploads }: Submitted,
+  ): Promise<Taken> => {
     const { mediaLimitBytes: limitBytes, allowPrivate } = settings;
     const livingSince = clock.now() - settings.resultTtlSeconds * 1000;
-    const taken = hasMedia(input, schema)
-      ? await intake(input, schema, { id, blobs, uploads, limitBytes, ownBases: own(), livingSince, allowPrivate })
-      : { input, hasFiles: false };
-    const json = JSON.stringify(taken.input);
-    if (json.length <= MAX_INPUT_IN_QUEUE) return { input: { json }, hasFiles: taken.hasFiles };
+    const own = ownBases(base, settings.publicUrl ?? undefined, port);
+    const context = { id, blobs, uploads, limitBytes, ownBases: own, livingSince, allowPrivate };
+    return await intake(input, model.definition.input, context);
+  };
+
+  const storeLarge = async (id: string, json: string): Promise<StoredInput> => {
     const key = newBlobKey(id, 0, "json");
     await blobs.put(key, { bytes: Buffer.from(json) });
-    return { input: { key }, hasFiles: true };
+    return { key };
   };
 
   /** By its code alone: the sentence may quote the input. What has no code is told where errors are answered. */
@@ -125,21 +124,27 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
     else logger.warn({ ...about, code, err: error }, "request refused");
   };
 
-  return async ({ caller, model, base, port, fields, uploads }) => {
+  return async (submitted) => {
+    const { caller, model, base, fields } = submitted;
     const id = newId();
     const about = { request: id, owner: caller.owner, key: caller.name, model: model.definition.name };
     let checked = false;
     try {
       const { input, unknown } = model.check(fields);
       checked = true;
-      const own = (): string[] => ownBases(base, settings.publicUrl ?? undefined, port);
-      const taken = await takeIn(id, input, model.definition.input, uploads, own);
+      // Most have neither media nor much text, and wait for the enqueue alone.
+      const taken = hasMedia(input, model.definition.input)
+        ? await takeMedia(id, input, submitted)
+        : { input, hasFiles: false };
+      const json = JSON.stringify(taken.input);
+      const isLarge = json.length > MAX_INPUT_IN_QUEUE;
       const now = clock.now();
       await store.enqueue({
         id,
         model: model.definition.name,
         owner: caller.owner,
-        ...taken,
+        input: isLarge ? await storeLarge(id, json) : { json },
+        hasFiles: isLarge || taken.hasFiles,
         priority: 0,
         createdAt: now,
         notBefore: now,
@@ -163,13 +168,9 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
   };
 }
 
-const mediaNames = new WeakMap<JsonSchema, readonly string[]>();
-
-/** Whether there is any medium to take in; most submits of text have none, and are many. */
 function hasMedia(input: Readonly<Record<string, unknown>>, schema: JsonSchema): boolean {
-  let names = mediaNames.get(schema);
-  if (names === undefined) mediaNames.set(schema, (names = [...mediaFields(schema).keys()]));
-  return names.some((name) => input[name] !== undefined);
+  for (const name of mediaFields(schema).keys()) if (input[name] !== undefined) return true;
+  return false;
 }
 
 /** A form has no lists: a single value stands for a list of one where the model wants a list. */

@@ -13,6 +13,9 @@ import { decodeBase64, decodeDataUri } from "./text-forms.ts";
 /** Media of one input, all its lists together: each is a file to write or to fetch. */
 const MAX_MEDIA = 100;
 
+/** Longer ones are no URLs that anybody serves; they would come back whole in sentences and logs. */
+const MAX_URL_LENGTH = 8_192;
+
 /** A file part of a multipart body. The file at `path` is moved away when it is taken in. */
 export type Upload = { readonly bytes: Uint8Array } | { readonly path: string; readonly size: number };
 
@@ -34,7 +37,7 @@ export interface IntakeContext {
 
 export interface Taken {
   /** The input as it is stored: each medium is a `StoredMedia`. */
-  readonly input: Record<string, unknown>;
+  readonly input: Readonly<Record<string, unknown>>;
   /** Whether files were written under `<id>/0/`. */
   readonly hasFiles: boolean;
 }
@@ -100,6 +103,10 @@ function sourceOf(value: unknown, field: string, context: IntakeContext): BlobSo
 }
 
 function urlOf(value: string, field: string, context: IntakeContext): BlobSource | URL {
+  if (value.length > MAX_URL_LENGTH) {
+    const detail = `${field} is a URL of ${value.length} characters; at most ${MAX_URL_LENGTH} are taken.`;
+    throw new InferqError("invalid_input", { detail });
+  }
   const url = URL.parse(value);
   if (url === null)
     throw new InferqError("invalid_input", { detail: `${field} is not a valid URL: ${glimpse(value)}.` });

@@ -25,14 +25,14 @@ export interface MaterializeContext {
 }
 
 /**
- * Makes a stored input ready for a run: each medium becomes a `MediaFile`, fetched where it is a URL.
+ * Makes a stored input ready for a run: each medium becomes a `MediaFile`, fetched where it is a URL. Without media it is the same object.
  * Rejects with `input_unreachable`, `input_blocked`, `media_too_large` or `invalid_input`; sentences name the field.
  */
 export async function materialize(
   input: Readonly<Record<string, unknown>>,
   schema: JsonSchema,
   context: MaterializeContext,
-): Promise<Record<string, unknown>> {
+): Promise<Readonly<Record<string, unknown>>> {
   return await mapMedia(input, schema, async (value, field, accept): Promise<MediaFile> => {
     context.signal.throwIfAborted();
     const { $media: medium } = value as StoredMedia;

@@ -19,9 +19,15 @@ export interface StoredMedia {
     | { readonly url: string };
 }
 
+/** Asked for with every submit and every run. */
+const fieldsOfSchemas = new WeakMap<JsonSchema, ReadonlyMap<string, MediaField>>();
+
 /** The media properties of a model's input schema: those with `contentMediaType`, themselves or in their `items`. */
 export function mediaFields(schema: JsonSchema): ReadonlyMap<string, MediaField> {
+  const known = fieldsOfSchemas.get(schema);
+  if (known !== undefined) return known;
   const fields = new Map<string, MediaField>();
+  fieldsOfSchemas.set(schema, fields);
   for (const [name, property] of Object.entries(asObject(schema["properties"]))) {
     const own = asObject(property)["contentMediaType"];
     const items = asObject(asObject(property)["items"])["contentMediaType"];
@@ -33,17 +39,19 @@ export function mediaFields(schema: JsonSchema): ReadonlyMap<string, MediaField>
 
 /**
  * Replaces every media value of `input` by what `replace` answers, one after the other, so that only
- * one is in memory at a time. `field` is its name for people: `image`, `image_input[1]`.
+ * one is in memory at a time. `field` is its name for people: `image`, `image_input[1]`. Answers the
+ * same object where there is none.
  */
 export async function mapMedia(
   input: Readonly<Record<string, unknown>>,
   schema: JsonSchema,
   replace: (value: unknown, field: string, accept: string) => Promise<unknown>,
-): Promise<Record<string, unknown>> {
+): Promise<Readonly<Record<string, unknown>>> {
+  const present = [...mediaFields(schema)].filter(([name]) => input[name] !== undefined);
+  if (present.length === 0) return input;
   const replaced = { ...input };
-  for (const [name, { accept, list }] of mediaFields(schema)) {
+  for (const [name, { accept, list }] of present) {
     const value = input[name];
-    if (value === undefined) continue;
     if (!list) replaced[name] = await replace(value, name, accept);
     else if (Array.isArray(value)) {
       const items: unknown[] = [];

@@ -15,6 +15,7 @@ export async function execute(
   hooks: RunHooks,
 ): Promise<Executed> {
   const startedAt = performance.now();
+  const files = new FileMaker(run.directory);
   try {
     const output = await definition.run(run.input, {
       session,
@@ -25,23 +26,23 @@ export async function execute(
       log(message: unknown) {
         hooks.onLog?.(String(message).slice(0, MAX_LOG_LINE));
       },
-      file: fileMaker(run.directory),
+      file: (name) => files.file(name),
     });
-    return { type: "completed", output, inferenceMs: performance.now() - startedAt };
+    return { type: "completed", output, inferenceMs: performance.now() - startedAt, noDirectory: !files.made };
   } catch (error) {
-    return modelError(error, performance.now() - startedAt);
+    return { ...modelError(error), inferenceMs: performance.now() - startedAt, noDirectory: !files.made };
   }
 }
 
 /** The outcome of a run that threw. Told by name: a model may carry its own copy of the classes. */
-function modelError(error: unknown, inferenceMs: number): Executed {
+function modelError(error: unknown): Omit<Extract<Executed, { type: "error" }>, "inferenceMs" | "noDirectory"> {
   const { name, afterMs } =
     error instanceof Error ? (error as Error & { afterMs?: unknown }) : { name: "", afterMs: 0 };
   const message = messageOf(error);
-  if (name === "InvalidInput") return { type: "error", kind: "invalid_input", message, inferenceMs };
-  if (name !== "Retryable") return { type: "error", kind: "error", message, inferenceMs };
+  if (name === "InvalidInput") return { type: "error", kind: "invalid_input", message };
+  if (name !== "Retryable") return { type: "error", kind: "error", message };
   const named = typeof afterMs === "number" && afterMs >= 0 && Number.isFinite(afterMs);
-  return { type: "error", kind: "retryable", message, inferenceMs, ...(named && { retryAfterMs: afterMs }) };
+  return { type: "error", kind: "retryable", message, ...(named && { retryAfterMs: afterMs }) };
 }
 
 /** What `error` says, in one sentence for people; bounded, for it ends up in the request's row. Never throws, whatever was thrown. */
@@ -54,16 +55,23 @@ export function messageOf(error: unknown): string {
 }
 
 /** Names of files are checked because models build them from input: nothing may be written outside the attempt's directory. */
-function fileMaker(directory: string): (name: string) => OutputFile {
-  let made = false;
-  return (name) => {
+class FileMaker {
+  /** Whether the directory has been made. */
+  made = false;
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  file(name: string): OutputFile {
     if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(name)) {
       throw new Error(
         `file("${name}"): a file name has 1 to 100 letters, digits, ".", "_" or "-", no "/", and does not begin with "."`,
       );
     }
-    if (!made) mkdirSync(directory, { recursive: true });
-    made = true;
-    return { path: join(directory, name) };
-  };
+    if (!this.made) mkdirSync(this.#directory, { recursive: true });
+    this.made = true;
+    return { path: join(this.#directory, name) };
+  }
 }

@@ -30,9 +30,17 @@ export interface RunHooks {
   onLog?(message: string): void;
 }
 
-/** How a run ended. Never a rejection: what goes wrong is an outcome. `inferenceMs` is the time within `run`. */
+/**
+ * How a run ended. Never a rejection: what goes wrong is an outcome. `inferenceMs` is the time within
+ * `run`; `noDirectory` says that it asked for no file: its directory was not made.
+ */
 export type RunOutcome =
-  | { readonly type: "completed"; readonly output: ModelOutput; readonly inferenceMs: number }
+  | {
+      readonly type: "completed";
+      readonly output: ModelOutput;
+      readonly inferenceMs: number;
+      readonly noDirectory?: boolean;
+    }
   /** The model threw. */
   | {
       readonly type: "error";
@@ -40,6 +48,7 @@ export type RunOutcome =
       readonly message: string;
       readonly retryAfterMs?: number;
       readonly inferenceMs: number;
+      readonly noDirectory?: boolean;
     }
   | { readonly type: "crashed"; readonly message: string; readonly inferenceMs: number }
   | { readonly type: "timed_out"; readonly inferenceMs: number }

@@ -66,10 +66,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
   };
 
   return {
-    async enqueue(submission) {
-      await store.enqueue(submission);
-      metrics.accepted(submission.model);
-    },
+    enqueue: (submission) => store.enqueue(submission).then(() => metrics.accepted(submission.model)),
     status: (id) => store.status(id),
     get: (id) => store.get(id),
     async lease(wish) {

@@ -25,6 +25,7 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
         type: "completed",
         output: { output: "ünïcode\nand lines", seed: 7, reasoning: "setups: 1" },
         inferenceMs: expect.any(Number) as number,
+        noDirectory: true,
       });
       expect(outcome.inferenceMs).toBeGreaterThan(0);
     });
@@ -74,6 +75,7 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
         type: "error",
         ...expected,
         inferenceMs: expect.any(Number) as number,
+        noDirectory: true,
       });
       expect(fixture.runner.state.type).toBe("ready");
       expect(fixture.runner.free).toBe(2);

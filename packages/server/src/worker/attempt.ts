@@ -23,7 +23,7 @@ export type Materialize = (
   input: Readonly<Record<string, unknown>>,
   schema: JsonSchema,
   context: { readonly directory: string; readonly signal: AbortSignal },
-) => Promise<Record<string, unknown>>;
+) => Promise<Readonly<Record<string, unknown>>>;
 
 /** Why a worker ends an attempt before its time: it is stopping, or the lease is no longer its own. */
 export type AbortReason = "stop" | "lost";
@@ -44,6 +44,8 @@ export interface AttemptContext {
 export interface AttemptEnd {
   readonly settlement: Settlement | null;
   readonly fault?: unknown;
+  /** The working directory was certainly not made, and need not be looked for. */
+  readonly noDirectory?: boolean;
 }
 
 export async function attempt(lease: Lease, model: WorkerModel, context: AttemptContext): Promise<AttemptEnd> {
@@ -58,7 +60,8 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     const run = { id: lease.id, attempt: lease.attempt, input, directory, timeoutMs: model.timeoutMs };
     const outcome = await runner.run(run, { signal, onLog: context.onLog });
     inferenceMs = outcome.inferenceMs;
-    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, model, signal) };
+    const noDirectory = input === stored && "noDirectory" in outcome && (outcome.noDirectory ?? false);
+    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, model, signal), noDirectory };
     const kind = definition.outputOf?.(stored) ?? definition.output;
     const result = await storeOutput(outcome.output, {
       id: lease.id,
@@ -68,7 +71,7 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
       directory,
       blobs,
     });
-    return { settlement: { type: "complete", result, inferenceMs, hasFiles: namesFiles(result) } };
+    return { settlement: { type: "complete", result, inferenceMs, hasFiles: namesFiles(result) }, noDirectory };
   } catch (error) {
     if (signal.aborted) return { settlement: abandoned(signal) };
     if (error instanceof InferqError && error.code !== "store_unavailable") {
