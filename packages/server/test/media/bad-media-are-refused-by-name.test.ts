@@ -27,6 +27,7 @@ describe("what was expected and what came is said for", () => {
     ["an empty file", "data:image/png;base64,", "image is empty."],
     ["a broken data URI", "data:image/png;base64", 'image is not a valid data URI: "data:image/png;base64".'],
     ["a number", 7, "image must be a URL, a data URI or base64, got 7."],
+    ["a URL without end", `http://${"a".repeat(9_000)}`, "image is a URL of 9007 characters; at most 8192 are taken."],
     ["a URL that is none", "http://", 'image is not a valid URL: "http://".'],
     [
       "a file of the server's machine",
