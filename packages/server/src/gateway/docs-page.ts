@@ -117,7 +117,7 @@ function typeText(field: Json): string {
 function baseType(field: Json): string {
   if (typeof field["$ref"] === "string") return field["$ref"].split("/").at(-1)!;
   if (typeof field["contentMediaType"] === "string")
-    return `${field["contentMediaType"]}: URL, data URI, base64 or file`;
+    return `${field["contentMediaType"].split(",").join(" or ")}: URL, data URI, base64 or file`;
   if (Array.isArray(field["enum"])) return field["enum"].map((value) => JSON.stringify(value)).join(" | ");
   if ("const" in field) return JSON.stringify(field["const"]);
   if (field["type"] === "array" && isSchema(field["items"])) return `list of ${baseType(field["items"])}`;

@@ -89,6 +89,8 @@ export const PATHS: Json = {
         "401": ERROR,
         "406": ERROR,
         "413": ERROR,
+        "415": ERROR,
+        "503": ERROR,
       },
     },
   },

@@ -58,7 +58,7 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     requestBody: inputBody(definition.input),
     responses: {
       "200": { description: "Accepted, and durable.", content: json("#/components/schemas/Submitted") },
-      ...errors("400", "401", "404", "406", "413", "503"),
+      ...errors("400", "401", "404", "406", "413", "415", "503"),
       "422": { $ref: "#/components/responses/Failed" },
     },
   };
@@ -88,7 +88,7 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
           ? json("#/components/schemas/TextResult")
           : { [`${definition.output}/*`]: {}, "application/json": { schema: base64Schema(definition.output) } },
       },
-      ...errors("400", "401", "404", "406", "413", "500", "503", "504"),
+      ...errors("400", "401", "404", "406", "413", "415", "500", "503", "504"),
     },
   };
 }
