@@ -41,6 +41,9 @@ export interface WorkerOptions {
 /** After a fault of the host no request is leased for this long, ms; doubles up to the second. */
 const PAUSE_MS = [1_000, 30_000] as const;
 
+/** Attempts in hand, at most. Runs are bounded by their runners; those whose results are being stored are not, and a disk may be slow. */
+const IN_HAND_AT_MOST = 1_024;
+
 /** Longest wait for runs that have been told to stop, ms: a runner that ends processes needs far less, an inline run may never end. */
 const ABORT_LIMIT_MS = 15_000;
 
@@ -147,7 +150,7 @@ export class Worker implements AsyncDisposable {
 
   #capacity(): Map<string, number> {
     const capacity = new Map<string, number>();
-    if (this.#options.clock.now() < this.#pausedUntil) return capacity;
+    if (this.#options.clock.now() < this.#pausedUntil || this.#active.size >= IN_HAND_AT_MOST) return capacity;
     for (const { name, runner } of this.#models.values()) {
       const room = runner.free - (this.#placing.get(name) ?? 0);
       if (room > 0) capacity.set(name, room);
@@ -167,6 +170,7 @@ export class Worker implements AsyncDisposable {
       .finally(() => {
         this.#keeper.drop(lease.token);
         this.#active.delete(attempt);
+        if (this.#active.size === IN_HAND_AT_MOST - 1) this.#ask();
       });
     this.#active.set(attempt, controller);
   }

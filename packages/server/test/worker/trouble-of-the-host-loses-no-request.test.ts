@@ -67,6 +67,27 @@ it("a store that stumbles at the settlement: it is tried again while the lease h
   expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
 });
 
+it("a disk that is slow to take results slows the leasing down, and the memory does not fill", async () => {
+  const mended = Promise.withResolvers<void>();
+  let storing = 0;
+  await using opened = await openWorker(picture, {
+    worker: { pollMs: 60_000 }, // once the disk is quick again nothing else may be needed to go on
+    wrapBlobs: (blobs) => ({
+      ...blobs,
+      put: async (key) => {
+        storing += 1;
+        await mended.promise;
+        return { key, size: 7, modifiedAt: 0, etag: '""' };
+      },
+    }),
+  });
+  for (let i = 0; i < 1_200; i++) await opened.submit();
+  await expect.poll(() => storing, { timeout: 10_000 }).toBeGreaterThanOrEqual(1_024);
+  expect(opened.store.stats().models.get("model")?.queued).toBeGreaterThanOrEqual(1_200 - 1_024 - 4);
+  mended.resolve();
+  await expect.poll(() => opened.store.stats().models.size, { timeout: 10_000 }).toBe(0);
+}, 30_000);
+
 it("a settlement that was written though its answer was lost keeps its files", async () => {
   let lost = false;
   await using opened = await openWorker(picture, {
