@@ -2,7 +2,7 @@ import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress } from "node:dns";
 import { isIP } from "node:net";
 import { Readable } from "node:stream";
-import { Agent, buildConnector, request } from "undici";
+import type * as undici from "undici";
 import { judgeAddress, judgeHost } from "./address.ts";
 import type { AllowPrivate } from "./address.ts";
 
@@ -59,9 +59,12 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
  * No connection is kept, no proxy setting is read, no cookie or key is sent.
  */
 export function guardedFetch(settings: GuardSettings): GuardedFetch {
-  const dispatcher = new Agent({ connect: guardedConnector(settings), pipelining: 0, allowH2: false });
+  let dispatcher: undici.Agent | undefined;
 
   return async (address, limits) => {
+    // Loaded with the first URL: many servers never need it, nor its 7 MB of memory.
+    const { Agent, buildConnector, request } = await import("undici");
+    dispatcher ??= new Agent({ connect: guardedConnector(settings, buildConnector), pipelining: 0, allowH2: false });
     const timeout = AbortSignal.timeout(settings.timeoutMs);
     const signal = AbortSignal.any([limits.signal, timeout]);
     let url = parseUrl(address);
@@ -122,9 +125,7 @@ function parseUrl(address: string, base?: URL): URL {
   return url;
 }
 
-type Answer = Awaited<ReturnType<typeof request>>;
-
-function faultOf(answer: Answer, host: string, limitBytes: number): FetchFailure | undefined {
+function faultOf(answer: undici.Dispatcher.ResponseData, host: string, limitBytes: number): FetchFailure | undefined {
   if (answer.statusCode !== 200) return new FetchFailure("unreachable", host, `${host} answered ${answer.statusCode}`);
   const encoding = answer.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
@@ -160,9 +161,12 @@ async function* limited(
   }
 }
 
-function guardedConnector(settings: GuardSettings): buildConnector.connector {
+function guardedConnector(
+  settings: GuardSettings,
+  build: typeof undici.buildConnector,
+): undici.buildConnector.connector {
   const resolve: Lookup = settings.lookup ?? ((host, callback) => systemLookup(host, { all: true }, callback));
-  const connect = buildConnector({
+  const connect = build({
     timeout: Math.min(settings.timeoutMs, 10_000),
     lookup: (hostname, options, callback) => {
       resolve(hostname, (error, found) => {
