@@ -44,6 +44,15 @@ test("blur takes the detail out of the background alone", async () => {
   expect(await detail(path, face)).toBeGreaterThan(0.9 * (await detail(photo, face)));
 });
 
+test("a very long photo is blurred too, in seconds", { timeout: 60_000 }, async () => {
+  const path = join(await temporaryDirectory(), "long.jpg");
+  await sharp(photo).resize(60_000, 32, { fit: "fill" }).jpeg().toFile(path);
+
+  const blurred = await matte(path, "blur");
+
+  expect(await sharp(blurred.path).metadata()).toMatchObject({ width: 60_000, height: 32 });
+});
+
 test("what was transparent in the photo stays so", async () => {
   const path = join(await temporaryDirectory(), "half.png");
   const bottomHalf = Buffer.from('<svg width="320" height="320"><rect y="160" width="320" height="160"/></svg>');

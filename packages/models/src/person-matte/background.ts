@@ -31,15 +31,24 @@ export function colourBackground({ width, height }: Pixels, colour: string): Uin
   return new Uint8Array(width * height * 3).map((_, i) => rgb[i % 3] ?? 0);
 }
 
+/** Longest side at which is blurred. The blur takes out all detail that a smaller picture cannot hold, and its cost grows with the third power of the side. */
+const BLURRED_SIDE = 1024;
+
 /** The photo out of focus, without the person: their colours would glow around them. */
 export async function blurredBackground(sharp: Sharp, photo: Pixels, matte: Uint8Array): Promise<Uint8Array> {
   const { width, height, rgb } = photo;
   // sharp weighs colours by alpha when it blurs. A little weight for the person keeps the colour
   // defined where nothing else is near.
   const weights = matte.map((value) => Math.max(255 - value, 1));
-  return sharp(withAlpha(rgb, weights), { limitInputPixels: false, raw: { width, height, channels: 4 } })
-    .blur(Math.max(1, Math.max(width, height) * BLUR))
+  const small = await sharp(withAlpha(rgb, weights), { limitInputPixels: false, raw: { width, height, channels: 4 } })
+    .resize(BLURRED_SIDE, BLURRED_SIDE, { fit: "inside", withoutEnlargement: true })
+    .blur(Math.max(1, Math.min(BLURRED_SIDE, Math.max(width, height)) * BLUR))
     .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const { width: smallWidth, height: smallHeight } = small.info;
+  return sharp(small.data, { raw: { width: smallWidth, height: smallHeight, channels: 3 } })
+    .resize(width, height, { fit: "fill" })
     .raw()
     .toBuffer();
 }
