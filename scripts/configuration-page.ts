@@ -47,7 +47,7 @@ ${Object.entries(ENVIRONMENT)
       `| \`${variable}\` | \`${key}\`${typeOf(CONFIG_SCHEMA.properties[key]) === "list" ? ", comma-separated" : ""} |`,
   )
   .join("\n")}
-| \`INFERQ_API_KEYS\` | API keys, comma-separated, each \`key\` or \`name=key\`; beside those made with \`inferq keys create\` |
+| \`INFERQ_API_KEYS\` | API keys, comma-separated, each \`key\` or \`name=key\`; beside those made with \`inferq keys create\`; none of them is an admin key |
 
 The flags \`--port\`, \`--host\` and \`--data-dir\` set \`port\`, \`host\` and \`dataDir\`. A relative directory in a flag or a
 variable is relative to where the server is started; in the file, to the file.

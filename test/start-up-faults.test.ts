@@ -59,7 +59,7 @@ test("no model can be set up", async () => {
     "0",
   ]);
   expect(ended.stderr).toMatch(
-    /No model can be served, every setup failed: broken-setup \(.*the weights are missing.*\)\.$/m,
+    /No model can be served: broken-setup \(.*the weights are missing.*\)\.$/m,
   );
   expect(ended.code).toBe(1);
 });

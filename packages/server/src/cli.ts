@@ -37,10 +37,11 @@ class UsageError extends Error {}
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  process.exitCode = error instanceof UsageError ? 2 : 1;
   // What the operator cannot mend is a fault of ours: its stack helps whoever reads the report.
   const known = error instanceof UsageError || error instanceof StartError;
   say(known ? error.message : `inferq failed unexpectedly. ${String(error instanceof Error ? error.stack : error)}`);
+  // A config's or a model's module may hold timers or connections, which would keep the process.
+  process.exit(error instanceof UsageError ? 2 : 1);
 }
 
 async function main(args: readonly string[]): Promise<void> {

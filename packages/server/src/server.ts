@@ -1,20 +1,21 @@
 /** Wires the parts by hand; read from top to bottom, this is the diagram of a server. */
 import { join } from "node:path";
-import { destination, pino } from "pino";
+import { pino } from "pino";
 import { fsBlobStore } from "./blob/fs.ts";
 import type { ResolvedConfig } from "./config/load.ts";
 import { StartError } from "./config/start-error.ts";
 import { systemClock } from "./core/clock.ts";
 import { buildGateway } from "./gateway/app.ts";
 import { materialize } from "./media/materialize.ts";
-import { type Catalog, catalog } from "./model/catalog.ts";
+import type { Catalog } from "./model/catalog.ts";
 import { guardedFetch } from "./net/guard.ts";
 import { dataMarker, endLeftovers, startGuard } from "./runner/guard.ts";
 import { closeGateway, listen } from "./server/listen.ts";
-import { loadModels } from "./server/load-models.ts";
+import { catalogOf, loadModels } from "./server/load-models.ts";
+import { openKeys } from "./server/open-keys.ts";
 import { watchSetups } from "./server/watch-setups.ts";
-import { sqliteKeys } from "./store/sqlite/keys.ts";
 import { sqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { logOutput } from "./telemetry/log-output.ts";
 import { metrics as makeMetrics } from "./telemetry/metrics.ts";
 import { listenForScrapes } from "./telemetry/metrics-server.ts";
 import { tracedStore } from "./telemetry/traced-store.ts";
@@ -38,13 +39,12 @@ export interface Server {
 /** Starts a server; resolves when it answers, while its models still load. Throws `StartError` if it cannot start. */
 export async function startServer(config: ResolvedConfig): Promise<Server> {
   const clock = systemClock();
-  const logger = pino({ level: config.logLevel }, destination({ sync: false, minLength: 8_192, periodicFlush: 100 }));
   // What has been opened is closed in the reverse order: at a stop, and when the start fails halfway.
   await using opened = new AsyncDisposableStack();
-  opened.defer(() => logger.flush());
+  const logger = pino({ level: config.logLevel }, opened.use(logOutput()));
 
   const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
-  const keys = opened.use(sqliteKeys(config.dataDir));
+  const keys = opened.use(openKeys(config.dataDir));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
   const metrics = makeMetrics({ store: stored, clock, dataDirectory: config.dataDir });
   const store = tracedStore(stored, { logger, metrics });
@@ -54,8 +54,9 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   if (leftovers > 0) logger.warn({ processes: leftovers }, "ended what an earlier server left running");
   const guard = opened.use(startGuard((message) => logger.warn(message)));
   const models = await loadModels(config, { guard, marker, logger });
-  const setups = watchSetups(models, logger);
-  const served = catalog(models, (name) => models.find((model) => model.name === name)!.runner.state);
+  const served = catalogOf(models);
+  const setups = watchSetups(models, served, logger);
+  if (served.entries.every(({ state }) => state.type === "failed")) throw await setups.hopeless;
 
   const fetcher = guardedFetch({ allowPrivate: config.allowPrivate.includes("input"), timeoutMs: FETCH_TIMEOUT_MS });
   const worker = opened.use(
@@ -65,7 +66,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
       blobs,
       clock,
       log: logger,
-      models,
+      models: models.filter(({ name }) => served.find(name)!.state.type !== "failed"),
       materialize: (input, schema, context) =>
         materialize(input, schema, { ...context, blobs, fetcher, limitBytes: config.mediaLimitBytes }),
       workDirectory: join(config.dataDir, "work"),
@@ -89,7 +90,8 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     metrics,
     ready: () => setups.ready(),
   });
-  if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
+  if (config.metricsPort !== undefined)
+    opened.use(await listenForScrapes(metrics, config.metricsPort));
   opened.defer(() => closeGateway(gateway, worker));
   const address = await listen(gateway, config);
   await worker.start();

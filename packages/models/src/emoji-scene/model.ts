@@ -45,6 +45,7 @@ const LARGEST_SEED = 2 ** 31 - 1;
 export default defineModel<Session>({
   name: "emoji-scene",
   output: "image",
+  weight: "heavy",
   description: "A scene from a text: a collage of emoji on a painted background, chosen by sentence embeddings.",
   input: {
     type: "object",

@@ -30,6 +30,7 @@ interface Candidate {
 export default defineModel<Embeddings>({
   name: "text-summary",
   output: "text",
+  weight: "heavy",
   description: "Extractive summary: the sentences that best stand for a text, word for word and in their order.",
   input: {
     type: "object",

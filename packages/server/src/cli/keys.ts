@@ -1,10 +1,9 @@
 /** `inferq keys`: works on the data directory itself, while a server uses it too. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
 import { type Flags, hashKey, loadConfig } from "../config/load.ts";
 import { StartError } from "../config/start-error.ts";
+import { openKeys } from "../server/open-keys.ts";
 import type { KeyStore } from "../store/keys.ts";
-import { sqliteKeys } from "../store/sqlite/keys.ts";
 import { say } from "./say.ts";
 
 export interface CreateOptions extends Flags {
@@ -29,16 +28,6 @@ export async function listKeys(options: Flags): Promise<void> {
   if (list.length === 0) say(`No keys in ${dataDir}.`);
   for (const { name, owner, admin, createdAt } of list) {
     process.stdout.write([name, owner, admin ? "admin" : "-", new Date(createdAt).toISOString()].join("\t") + "\n");
-  }
-}
-
-/** The keys of a data directory. Throws `StartError` if it cannot be used. */
-export function openKeys(dataDir: string): KeyStore {
-  try {
-    mkdirSync(dataDir, { recursive: true });
-    return sqliteKeys(dataDir);
-  } catch (error) {
-    throw new StartError(`The keys in ${dataDir} cannot be opened: ${(error as Error).message}.`, { cause: error });
   }
 }
 

@@ -1,16 +1,21 @@
 /** `inferq start`: serves until it is told to stop, and tells a person how to use what it serves. */
 import { type Flags, type ResolvedConfig, loadConfig } from "../config/load.ts";
 import { type Server, startServer } from "../server.ts";
-import { addKey, openKeys } from "./keys.ts";
+import { openKeys } from "../server/open-keys.ts";
+import { addKey } from "./keys.ts";
 import { COMMAND, say } from "./say.ts";
 
 /** Ctrl-C reaches this process from the terminal, from npm and from the bootstrap: within this time they are one signal. */
 const SAME_SIGNAL_MS = 500;
 
+/** Models that do not end when told to and a disk that does not answer may hold a stop up this long after its grace, s. */
+const STOP_LIMIT_SECONDS = 20;
+
 export async function start(flags: Flags): Promise<void> {
   const config = await loadConfig(flags);
-  const server = await startServer(config);
-  stopOnSignal(server);
+  const starting = startServer(config);
+  stopOnSignal(starting, config.stopGraceSeconds + STOP_LIMIT_SECONDS);
+  const server = await starting;
   void server.hopeless.then(async (error) => {
     say(error.message);
     await server.stop();
@@ -19,14 +24,30 @@ export async function start(flags: Flags): Promise<void> {
   for (const line of welcome(config, server)) say(line);
 }
 
-/** The first signal stops gracefully: running requests may end, the rest go back to the queue. The second ends the process at once. */
-function stopOnSignal(server: Server): void {
+/**
+ * The first signal stops gracefully: running requests may end, the rest go back to the queue. The second
+ * ends the process at once, as does the limit: the guard then ends the models, and the next start takes up what ran.
+ */
+function stopOnSignal(starting: Promise<Server>, limitSeconds: number): void {
+  const stop = async (): Promise<void> => {
+    setTimeout(() => {
+      say(`The stop has not ended in ${limitSeconds} s; ended by force. What ran is tried again after the next start.`);
+      process.exit(1);
+    }, limitSeconds * 1000).unref();
+    const server = await starting.catch(() => undefined);
+    if (server === undefined) return; // whoever awaits the start tells why there is none, and ends the process
+    await server.stop();
+    process.exit(0);
+  };
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (firstAt === undefined) {
       firstAt = performance.now();
       say(`${signal}: stopping; a second signal stops at once.`);
-      void server.stop().then(() => process.exit(0));
+      stop().catch((error: unknown) => {
+        say(`The stop failed. ${String(error)}`);
+        process.exit(1);
+      });
     } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
       process.exit(signal === "SIGINT" ? 130 : 143);
     }

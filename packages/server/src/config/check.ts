@@ -1,7 +1,7 @@
 /** Holds a config against its schema; a fault is one sentence: which key, what was expected, what came. */
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { StartError } from "./start-error.ts";
-import { CONFIG_SCHEMA, type Config } from "./config.ts";
+import { CONFIG_SCHEMA, type Config, ORIGIN, ORIGIN_OR_ANY } from "./config.ts";
 
 /** Where a value came from, if not from the file. */
 export interface Origin {
@@ -23,7 +23,9 @@ export function checkConfig(
   origins: ReadonlyMap<string, Origin>,
 ): Checked {
   const copy = structuredClone(config);
-  const validate = new Ajv2020({ useDefaults: true, verbose: true, strict: false }).compile(CONFIG_SCHEMA);
+  const validate = new Ajv2020({ useDefaults: true, verbose: true, strict: false, validateSchema: false }).compile(
+    CONFIG_SCHEMA,
+  );
   if (validate(copy)) return copy as unknown as Checked;
   throw new StartError(sentenceOf(validate.errors![0]!, configPath, origins));
 }
@@ -58,8 +60,8 @@ function keyOf(instancePath: string): string {
 function expected(error: ErrorObject): string {
   const schema = (error.parentSchema ?? {}) as Record<string, unknown>;
   if (Array.isArray(schema["enum"])) return `one of ${schema["enum"].map((value) => JSON.stringify(value)).join(", ")}`;
-  if (schema["pattern"] === "^https?://[^/?#\\s]+$")
-    return `an origin such as "https://api.example.com", without a path`;
+  if (schema["pattern"] === ORIGIN) return `an origin such as "https://api.example.com", without a path`;
+  if (schema["pattern"] === ORIGIN_OR_ANY) return `an origin such as "https://app.example.com", or "*"`;
   if (error.keyword === "not") return `a name other than "requests" and "models"`;
   if (error.keyword === "pattern") return `a name of letters, digits, ".", "_" and "-"`;
   if (error.keyword === "minItems") return "a list with at least one entry";

@@ -49,15 +49,15 @@ export interface Config {
   readonly syncTimeoutSeconds?: number;
   /** What `x-remaining-credits` says; one public client fails without the header. */
   readonly remainingCredits?: number;
-  /** Port of `/metrics` on `127.0.0.1`; if not set, `/metrics` is on the main port, for admin keys. */
+  /** Port of `/metrics` on `127.0.0.1`, for a scraper without a key. On the main port it is for keys made with `inferq keys create --admin` alone, never for those of `INFERQ_API_KEYS`. */
   readonly metricsPort?: number;
   /** How long a lease holds without a heartbeat, in seconds. */
   readonly leaseSeconds?: number;
-  /** How long a graceful stop waits for running requests before it gives them back to the queue, in seconds. */
+  /** How long a graceful stop waits for running requests before it gives them back to the queue, in seconds. The whole stop takes at most 20 s more. */
   readonly stopGraceSeconds?: number;
   /** What may reach private addresses: `input` lets URLs in inputs do so. */
   readonly allowPrivate?: readonly "input"[];
-  /** Least severe log lines that are written. */
+  /** Least severe log lines that are written. From `debug` on they quote what models say, which may quote inputs. */
   readonly logLevel?: LogLevel;
 }
 
@@ -85,6 +85,9 @@ const COUNT = { type: "integer", minimum: 1 };
 const BYTES = { type: "integer", minimum: 1 };
 const SECONDS = { type: "number", exclusiveMinimum: 0 };
 const PORT = { type: "integer", minimum: 0, maximum: 65_535 };
+/** Such as `https://api.example.com`. */
+export const ORIGIN = "^https?://[^/?#\\s]+$";
+export const ORIGIN_OR_ANY: string = `^\\*$|${ORIGIN}`;
 const TEXTS = { type: "array", items: { type: "string", minLength: 1 } };
 
 /** Schema of an entry of `models` that is no mere specifier. */
@@ -127,9 +130,9 @@ export const CONFIG_SCHEMA: JsonSchema & { readonly properties: Readonly<Record<
     host: { type: "string", minLength: 1, default: "127.0.0.1" },
     dataDir: { type: "string", minLength: 1, default: ".inferq" },
     resultTtlSeconds: { ...SECONDS, default: 3600 },
-    publicUrl: { type: "string", pattern: "^https?://[^/?#\\s]+$" },
+    publicUrl: { type: "string", pattern: ORIGIN },
     trustedProxies: { ...TEXTS, default: [] },
-    corsOrigins: { ...TEXTS, default: [] },
+    corsOrigins: { type: "array", items: { type: "string", pattern: ORIGIN_OR_ANY }, default: [] },
     bodyLimitBytes: { ...BYTES, default: 64 * 1024 * 1024 },
     mediaLimitBytes: { ...BYTES, default: 512 * 1024 * 1024 },
     syncTimeoutSeconds: { ...SECONDS, default: 120 },

@@ -1,6 +1,7 @@
 /** Finds, reads and checks the configuration. The only place that reads the environment. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { isIP } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CONFIG_SCHEMA, type Config, ENVIRONMENT, type ModelEntry } from "./config.ts";
@@ -55,6 +56,7 @@ export async function loadConfig(
   set("dataDir", flags["data-dir"], "--data-dir");
 
   const checked = checkConfig(merged, configPath, origins);
+  checkProxies(checked.trustedProxies, configPath);
   const models = checked.models.map((entry) => (typeof entry === "string" ? { module: entry } : entry));
   return deepFreeze({
     ...checked,
@@ -97,6 +99,18 @@ async function readFile(path: string): Promise<Record<string, unknown>> {
     );
   }
   return { ...config };
+}
+
+/** No schema can say what a range of addresses is. */
+function checkProxies(proxies: readonly string[], configPath: string): void {
+  for (const [index, proxy] of proxies.entries()) {
+    const [, address = "", bits = "0"] = /^([^/]*)(?:\/(\d+))?$/.exec(proxy) ?? [];
+    const family = isIP(address);
+    if (family !== 0 && Number(bits) <= (family === 6 ? 128 : 32)) continue;
+    throw new StartError(
+      `${configPath}: trustedProxies[${index}] must be an address or a range such as "10.0.0.0/8", got ${JSON.stringify(proxy)}.`,
+    );
+  }
 }
 
 /** Text from the environment or the command line as its key's type; what does not fit stays text, for the check to name. */

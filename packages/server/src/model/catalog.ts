@@ -1,4 +1,5 @@
 /** Which models are served, under which names. Data: no runner in it; how a model does is asked of `stateOf`. */
+import { InferqError } from "../core/errors.ts";
 import { inputCheck, type CheckedInput, type InputCheck } from "./input.ts";
 import type { ModelDefinition } from "./model.ts";
 
@@ -14,7 +15,7 @@ export interface ServedModel {
   readonly aliases?: readonly Alias[];
 }
 
-/** `failed`: its setup threw, and is tried again. */
+/** `failed`: its setup threw and is tried again, or its input schema does not compile. */
 export type ModelState =
   | { readonly type: "starting" | "ready" | "stopped" }
   | { readonly type: "failed"; readonly reason: string };
@@ -24,7 +25,7 @@ export interface CatalogEntry {
   readonly definition: ModelDefinition;
   readonly aliases: readonly Alias[];
   readonly state: ModelState;
-  /** Canonical input; throws `InferqError` `invalid_input`. Compiled when first used: start-up is quick. */
+  /** Canonical input; throws `InferqError` `invalid_input`. */
   check(fields: Readonly<Record<string, unknown>>): CheckedInput;
 }
 
@@ -59,15 +60,28 @@ function entryOf(
   aliases: readonly Alias[],
   stateOf: (model: string) => ModelState,
 ): CatalogEntry {
-  let check: InputCheck | undefined;
+  const { check, fault } = compiled(definition);
   return {
     definition,
     aliases,
     get state() {
-      return stateOf(definition.name);
+      return fault ?? stateOf(definition.name);
     },
-    check: (fields) => (check ??= inputCheck(definition.input))(fields),
+    check,
   };
+}
+
+/** A schema that does not compile is its model's fault alone: the others are served. */
+function compiled({ name, input }: ModelDefinition): { readonly check: InputCheck; readonly fault?: ModelState } {
+  try {
+    return { check: inputCheck(input) };
+  } catch (error) {
+    const reason = `its input schema does not compile: ${(error as Error).message}`;
+    const check = (): never => {
+      throw new InferqError("model_unavailable", { model: name, detail: reason });
+    };
+    return { check, fault: { type: "failed", reason } };
+  }
 }
 
 function checkName(name: string): void {

@@ -4,7 +4,7 @@ import type { ModelEntry } from "../config/config.ts";
 import type { ResolvedConfig } from "../config/load.ts";
 import { resolveModule } from "../config/resolve-module.ts";
 import { StartError } from "../config/start-error.ts";
-import type { ServedModel } from "../model/catalog.ts";
+import { type Catalog, catalog, type ServedModel } from "../model/catalog.ts";
 import type { ModelDefinition } from "../model/model.ts";
 import type { Guard } from "../runner/guard.ts";
 import { inlineRunner } from "../runner/inline.ts";
@@ -41,6 +41,15 @@ export async function loadModels(config: ResolvedConfig, surroundings: Surroundi
   );
 }
 
+/** The models as they are shown and called. Throws `StartError` if a name is none, or taken. */
+export function catalogOf(models: readonly LoadedModel[]): Catalog {
+  try {
+    return catalog(models, (name) => models.find((model) => model.name === name)!.runner.state);
+  } catch (error) {
+    throw new StartError((error as Error).message, { cause: error });
+  }
+}
+
 function runnerOf(
   entry: ModelEntry,
   module: string,
@@ -49,14 +58,19 @@ function runnerOf(
 ): Runner {
   const concurrency = entry.concurrency ?? definition.concurrency ?? 1;
   if (entry.runner === "inline") return inlineRunner({ definition, concurrency });
-  return processRunner({
+  const runner = processRunner({
     module,
     concurrency,
     guard,
     marker,
     processes: entry.processes ?? 1,
-    onOutput: (line) => logger.info({ model: definition.name, line }, "model says"),
+    // How a load goes is of interest to all; what is printed during runs may quote their inputs.
+    onOutput: (line) => {
+      const level = runner.state.type === "ready" ? "debug" : "info";
+      logger[level]({ model: definition.name, line }, "model says");
+    },
   });
+  return runner;
 }
 
 async function importModel(module: string, specifier: string): Promise<ModelDefinition> {

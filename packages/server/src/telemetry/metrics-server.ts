@@ -1,9 +1,10 @@
 /** `/metrics` on a port of its own, for a scraper on this machine that has no key. */
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { StartError } from "../config/start-error.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** Listens on 127.0.0.1 until disposed of. Rejects if the port is taken. */
+/** Listens on 127.0.0.1 until disposed of. Throws `StartError` if it cannot. */
 export async function listenForScrapes(
   metrics: Pick<Metrics, "render" | "contentType">,
   port: number,
@@ -19,7 +20,12 @@ export async function listenForScrapes(
     );
   });
   server.listen(port, "127.0.0.1");
-  await once(server, "listening");
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new StartError(`metricsPort ${port} cannot be used: ${why}. Choose another.`, { cause: error });
+  }
   return {
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

@@ -16,6 +16,7 @@ import { attempt, type AbortReason, type AttemptEnd, type Materialize, type Work
 import { attemptsOf } from "./attempts-of.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Log } from "./log.ts";
+import { startRunners } from "./start-runners.ts";
 
 export interface WorkerOptions {
   /** Who leases, for people who look. */
@@ -95,10 +96,8 @@ export class Worker implements AsyncDisposable {
       if (wake.type === "queued" && this.#models.has(wake.model)) this.#ask();
     });
     this.#poll = setInterval(() => this.#ask(), pollMs);
-    for (const { runner } of models) {
-      runner.onChange(() => this.#ask());
-      runner.start();
-    }
+    for (const { runner } of models) runner.onChange(() => this.#ask());
+    startRunners(models);
     this.#ask();
   }
 
@@ -177,13 +176,14 @@ export class Worker implements AsyncDisposable {
 
   async #attempt(lease: Lease, signal: AbortSignal): Promise<void> {
     const directory = join(this.#options.workDirectory, lease.id, String(lease.attempt));
+    let end: AttemptEnd | undefined;
     try {
-      const end = await this.#run(lease, directory, signal);
+      end = await this.#run(lease, directory, signal);
       if (end.fault !== undefined) this.#pause(lease, end);
       const answer = end.settlement && (await this.#settle(lease, end.settlement, signal));
       await this.#cleanBlobs(lease, end, answer);
     } finally {
-      if (existsSync(directory)) await this.#removeDirectory(lease, directory);
+      if (end?.noDirectory !== true && existsSync(directory)) await this.#removeDirectory(lease, directory);
     }
   }
 

@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { openingFault } from "./faults.ts";
 
 const SQLITE_BUSY = 5;
 
@@ -32,6 +33,9 @@ export function lockDirectory(directory: string): () => void {
           cause: error,
         },
       );
+    }
+    if ((error as { errcode?: number }).errcode !== undefined) {
+      throw new Error(openingFault(join(directory, "lock.db"), error), { cause: error });
     }
     throw new Error(
       `The data directory ${directory} cannot be written: ${(error as Error).message}. Let this user write it, or use another directory.`,

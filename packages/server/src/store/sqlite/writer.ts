@@ -5,6 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { DatabaseSync } from "node:sqlite";
 import { applier } from "./apply.ts";
+import { openingFault } from "./faults.ts";
 import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 import { openForWriting } from "./schema.ts";
 
@@ -76,6 +77,6 @@ function close(db: DatabaseSync, clean: boolean): void {
 try {
   main(workerData as string);
 } catch (error) {
-  say({ type: "refused", error: error instanceof Error ? error.message : String(error) });
+  say({ type: "refused", error: openingFault(workerData as string, error) });
   port.close();
 }
