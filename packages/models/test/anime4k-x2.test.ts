@@ -128,6 +128,20 @@ test("a picture that breaks off is refused", async () => {
   );
 });
 
+test.each([
+  ["png", "cut.png", 33],
+  ["avif", "cut.avif", 300],
+] as const)(
+  "a %s with nothing but its head is called damaged, without the server's path",
+  async (format, name, length) => {
+    const bytes = await sharp(cat)[format]().toBuffer();
+    const image = { ...(await save(name, bytes.subarray(0, length))), contentType: `image/${format}` };
+
+    const run = runModel(model, session, { image });
+    await expect(run).rejects.toThrow(/^image is a damaged (png|avif|heif) file: [^/]+$/);
+  },
+);
+
 test("a picture with more pixels than the limit is refused before it is decoded, and the sentence names both", async () => {
   const huge = await sharp({ create: { width: 3000, height: 2000, channels: 3, background: "white" } })
     .png()

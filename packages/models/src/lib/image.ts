@@ -49,7 +49,7 @@ export async function decodeImage(
       .toBuffer({ resolveWithObject: true });
     return { width: info.width, height: info.height, format, frames, ...separate(data, info.channels) };
   } catch (cause) {
-    throw new InvalidInput(`${field} is a damaged ${format} file: ${sentenceOf(cause)}`, { cause });
+    throw damaged(field, format, file, cause);
   }
 }
 
@@ -64,6 +64,8 @@ async function inspect(
   const metadata = await sharp(file.path, { limitInputPixels: false })
     .metadata()
     .catch((cause: unknown) => {
+      const [, kind = ""] = file.contentType.split("/");
+      if (FORMATS.includes(kind)) throw damaged(field, kind, file, cause);
       throw new InvalidInput(`${field} cannot be read as a picture: ${expected}, got ${file.contentType}`, { cause });
     });
   const { format, width, height } = metadata;
@@ -123,10 +125,13 @@ export async function encodeImage(sharp: Sharp, { width, height, rgb, alpha }: P
   await (path.endsWith(".jpg") ? image.jpeg({ quality: 95, chromaSubsampling: "4:4:4" }) : image.png()).toFile(path);
 }
 
-function megapixels(pixels: number): string {
-  return `${(pixels / 1e6).toFixed(1)} megapixels`;
+/** With libvips' first line, but for the path that it may begin with: where files lie is nothing for clients. */
+function damaged(field: string, format: string, { path }: MediaFile, cause: unknown): InvalidInput {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const reason = message.replaceAll(`${path}: `, "").split("\n", 1)[0]!.replace(/:\s*$/, "");
+  return new InvalidInput(`${field} is a damaged ${format} file: ${reason}`, { cause });
 }
 
-function sentenceOf(error: unknown): string {
-  return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+function megapixels(pixels: number): string {
+  return `${(pixels / 1e6).toFixed(1)} megapixels`;
 }
