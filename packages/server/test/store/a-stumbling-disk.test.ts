@@ -1,4 +1,4 @@
-/** What a commit that fails for a moment leaves behind. Another connection's write lock makes it fail, and succeed once it is let go. */
+/** What a commit that fails for a moment leaves behind. Hiding the table makes it fail. */
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -17,11 +17,11 @@ it("a lease that was handed out and never written does not share its number with
   await using store = await sqliteStore({ directory: path, clock });
   await store.enqueue(asked);
 
-  const unlock = lockFile(path);
+  const mend = breakFile(path);
   const [unwritten] = await store.lease(wish);
   expect(unwritten).toMatchObject({ attempt: 1 });
   await expect(store.settle(asked.id, unwritten!.token, { type: "release" })).rejects.toThrow("could not be stored");
-  unlock();
+  mend();
   await mended(store);
 
   const [written] = await store.lease({ ...wish, durable: true });
@@ -44,9 +44,9 @@ it("a start that finds leases of the dead and a disk that refuses goes on when t
     await store.lease({ ...wish, leaseMs: 86_400_000, durable: true }); // a wall clock set back can leave such a one
   }
   await using store = await sqliteStore({ directory: path, clock });
-  const unlock = lockFile(path);
+  const mend = breakFile(path);
   await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
-  unlock();
+  mend();
   await mended(store);
   expect(store.stats().models.get("mock")).toMatchObject({ queued: 4_001, processing: 0 });
   expect(await store.get(asked[0]!.id)).toMatchObject({ status: "QUEUED", crashes: 1 });
@@ -73,11 +73,11 @@ it("a waiting request whose row is gone keeps no other from being leased", async
 });
 
 /** Makes every commit on the file at `path` fail until the answer is called. */
-function lockFile(path: string): () => void {
-  const file = new DatabaseSync(join(path, "inferq.db"));
+function breakFile(path: string): () => void {
+  const file = new DatabaseSync(join(path, "inferq.db"), { timeout: 5_000 });
   onTestFinished(() => file.close());
-  file.exec("BEGIN IMMEDIATE");
-  return () => file.exec("ROLLBACK");
+  file.exec("ALTER TABLE requests RENAME TO hidden");
+  return () => file.exec("ALTER TABLE hidden RENAME TO requests");
 }
 
 /** Resolves when the store has opened its file again and knows what is in it. */
@@ -85,3 +85,16 @@ async function mended(store: SqliteStore): Promise<void> {
   await expect.poll(() => store.sweep(1).then(() => "swept", String), { timeout: 5_000 }).toBe("swept");
   await store.loaded();
 }
+
+it("another program that writes into the file for a moment is waited for", async () => {
+  const path = directory();
+  const clock = manualClock();
+  await using store = await sqliteStore({ directory: path, clock });
+  using file = new DatabaseSync(join(path, "inferq.db"));
+  file.exec("BEGIN IMMEDIATE");
+  const enqueued = store.enqueue(submissionMaker(clock)());
+  // Who does not wait is refused at once.
+  await Promise.race([enqueued.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
+  file.exec("COMMIT");
+  await enqueued;
+});

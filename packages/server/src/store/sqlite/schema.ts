@@ -64,9 +64,12 @@ const PAGE_BYTES = 16_384;
 /** The write-ahead log's size before it is copied into the database: a page written often is copied once. */
 const CHECKPOINT_BYTES = 16 * 2 ** 20;
 
+/** How long another program that writes into the file is waited for: a backup that copies the log, a person who looks around. */
+const BUSY_MS = 2_000;
+
 /** Opens the one connection that writes, and brings the schema up to date. */
 export function openForWriting(path: string, migrations: readonly string[] = MIGRATIONS): DatabaseSync {
-  const db = new DatabaseSync(path);
+  const db = new DatabaseSync(path, { timeout: BUSY_MS });
   try {
     db.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
     // Must come before the first table; without it a file never shrinks.
