@@ -6,11 +6,10 @@ import { InferqError } from "../core/errors.ts";
 import type { StoredInput } from "../core/request.ts";
 import { intake, ownBases, type Taken, type Upload } from "../media/intake.ts";
 import { mediaFields } from "../media/media.ts";
-import { isSchema } from "../model/coerce.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { ApiKey } from "../store/keys.ts";
-import { checkContentType, fieldsOf, Form } from "./body.ts";
+import { checkContentType, fieldsOf, fitForm, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 
 /** Larger inputs are files: the queue holds no photos. */
@@ -90,7 +89,7 @@ export function submittedOf(request: FastifyRequest, context: Pick<GatewayContex
   const { caller, model, body } = request;
   if (caller === null || model === null) throw new InferqError("internal");
   const { fields, uploads } = fieldsOf(body);
-  if (body instanceof Form) wrapLists(fields, model.definition.input);
+  if (body instanceof Form) fitForm(body, model.definition.input);
   return { caller, model, base: context.baseOf(request.raw), port: request.socket.localPort ?? 0, fields, uploads };
 }
 
@@ -171,17 +170,6 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
 function hasMedia(input: Readonly<Record<string, unknown>>, schema: JsonSchema): boolean {
   for (const name of mediaFields(schema).keys()) if (input[name] !== undefined) return true;
   return false;
-}
-
-/** A form has no lists: a single value stands for a list of one where the model wants a list. */
-function wrapLists(fields: Record<string, unknown>, schema: JsonSchema): void {
-  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
-  for (const [name, property] of Object.entries(properties)) {
-    const value = fields[name];
-    if (value !== undefined && !Array.isArray(value) && isSchema(property) && property["type"] === "array") {
-      fields[name] = [value];
-    }
-  }
 }
 
 /** Names the fields that were ignored (RFC 7234 §5.5). They are the client's own text: what a header cannot hold is replaced. */

@@ -2,7 +2,11 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
+import { randomToken } from "../core/ids.ts";
 import type { Upload } from "../media/intake.ts";
+import { mediaFields } from "../media/media.ts";
+import { isSchema } from "../model/coerce.ts";
+import type { JsonSchema } from "../model/model.ts";
 
 /** Deeper than any model's input, and far from what recursion cannot bear. */
 const MAX_DEPTH = 64;
@@ -127,6 +131,31 @@ export function fieldsOf(body: unknown): Pick<Form, "fields"> & { readonly uploa
   return { fields: body as Record<string, unknown>, uploads: NO_UPLOADS };
 }
 
+/**
+ * Makes of a form's fields what `schema` asks for. A form has no lists: a single value stands for a list of
+ * one. A file is its text where the model takes no media. Throws `invalid_input` where it is none.
+ */
+export function fitForm({ fields, uploads }: Form, schema: JsonSchema): void {
+  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
+  const media = mediaFields(schema);
+  const asText = (name: string, value: unknown): unknown => {
+    const upload = uploads.get(value as string);
+    return upload === undefined || media.has(name) ? value : textOf(name, upload);
+  };
+  for (const [name, property] of Object.entries(properties)) {
+    const value = fields[name];
+    if (value === undefined) continue;
+    if (Array.isArray(value)) fields[name] = value.map((item) => asText(name, item));
+    else if (isSchema(property) && property["type"] === "array") fields[name] = [asText(name, value)];
+    else fields[name] = asText(name, value);
+  }
+}
+
+function textOf(name: string, upload: Upload): string {
+  if ("bytes" in upload && isUtf8(upload.bytes)) return new TextDecoder().decode(upload.bytes); // without its BOM
+  throw new InferqError("invalid_input", { detail: `${name} must be text, got a file that is not text in UTF-8.` });
+}
+
 /** Read by the parser that Node's `fetch` has. A field that comes several times, or whose name ends in `[]`, is a list. */
 async function parseForm(body: Buffer, contentType: string): Promise<Form> {
   checkParts(body, contentType);
@@ -141,7 +170,7 @@ async function parseForm(body: Buffer, contentType: string): Promise<Form> {
     if (typeof value === "string") {
       add(form.fields, name, value);
     } else {
-      const standIn = `multipart:${form.uploads.size}`; // no media value looks like this
+      const standIn = `multipart:${randomToken()}`; // no value that a client sends is this
       form.uploads.set(standIn, { bytes: await value.bytes() });
       add(form.fields, name, standIn);
     }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { text as textOf } from "node:stream/consumers";
 import type { Lease } from "../../src/store/store.ts";
-import { type Gateway, startGateway } from "./harness.ts";
+import { type Answer, type Gateway, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
 beforeAll(async () => {
@@ -57,6 +57,25 @@ test("a form's files are media, its texts are coerced, and repeated fields are l
   expect(input.steps).toBe(20);
   expect((await bytesOf(input.image!.$media.key)).equals(PNG)).toBe(true);
   expect(input.image_input).toHaveLength(1);
+});
+
+test("a file in a form is its text where the model takes no media", async () => {
+  const send = async (fields: Readonly<Record<string, string | Blob>>): Promise<Answer> => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.set(name, value);
+    const encoded = new Response(form);
+    const type = { "content-type": encoded.headers.get("content-type")! };
+    return await gateway.call("POST", "/v2/picture", Buffer.from(await encoded.arrayBuffer()), type);
+  };
+  expect((await send({ prompt: new Blob(["\uFEFFa rose, ü"]), steps: new Blob(["20"]) })).status).toBe(200);
+  expect(inputOf(await gateway.lease("picture"))).toEqual({ prompt: "a rose, ü", steps: 20, seed: -1 });
+
+  const binary = await send({ prompt: new Blob([PNG]) });
+  expect(binary.status).toBe(422);
+  expect(binary.json()["error"]).toBe("prompt must be text, got a file that is not text in UTF-8.");
+
+  expect((await send({ image: new Blob([PNG]), prompt: "multipart:0" })).status).toBe(200);
+  expect(inputOf(await gateway.lease("picture"))).toMatchObject({ prompt: "multipart:0" });
 });
 
 test("a form that is none", async () => {
