@@ -38,7 +38,8 @@ export function baseOf(publicUrl: string | null, trustedProxies: readonly string
 }
 
 function checked(host: string | undefined): string {
-  if (host === undefined || !HOST.test(host)) throw new InferqError("bad_host");
+  // The second look is for what has the form and is none: port 99999, address 1.2.3.400.
+  if (host === undefined || !HOST.test(host) || !URL.canParse(`http://${host}`)) throw new InferqError("bad_host");
   return host;
 }
 

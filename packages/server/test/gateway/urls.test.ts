@@ -25,13 +25,20 @@ test("an IPv6 Host", async () => {
   expect(originOf(await submit({}, { host: "[::1]:8787" }))).toBe("http://[::1]:8787");
 });
 
-test.each([["a b"], ["evil.example/path"], ['x"y'], ["user@host"], ["host:port"], ["<script>"], ["é.example"]])(
-  "Host %j is refused",
-  async (host) => {
-    const answer = await submit({}, { host });
-    expect(answer.status).toBe(400);
-  },
-);
+test.each([
+  ["a b"],
+  ["evil.example/path"],
+  ['x"y'],
+  ["user@host"],
+  ["host:port"],
+  ["<script>"],
+  ["é.example"],
+  ["a:99999"],
+  ["1.2.3.400"],
+])("Host %j is refused", async (host) => {
+  const answer = await submit({}, { host });
+  expect(answer.status).toBe(400);
+});
 
 test("X-Forwarded-* of a stranger is ignored", async () => {
   const headers = { host: "real.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "https" };
