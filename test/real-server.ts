@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -32,14 +32,14 @@ export interface RealServerOptions {
   /** A data directory to go on with; else a new one that is deleted at the end. */
   readonly directory?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Config file, relative to the repository. */
+  /** Config file, from the repository. */
   readonly config?: string;
 }
 
 export async function realServer(options: RealServerOptions = {}): Promise<RealServer> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "inferq-test-")));
   const args = ["--conditions=@inferq/source", CLI, "start"];
-  if (options.config !== undefined) args.push("--config", join(ROOT, options.config));
+  if (options.config !== undefined) args.push("--config", resolve(ROOT, options.config));
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { ...process.env, PORT: "0", INFERQ_DATA_DIR: directory, INFERQ_API_KEYS: `test=${KEY}`, ...options.env },
