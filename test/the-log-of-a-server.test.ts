@@ -70,7 +70,7 @@ async function logOf(server: RealServer): Promise<{ lines: Line[]; told: (id: st
     told(id) {
       const own = lines.filter(({ request }) => request === id);
       for (const line of own) expect(line).toMatchObject({ owner: "test", model: MODEL });
-      return own.map(({ msg, code }) => (code === undefined ? msg : `${String(msg)}: ${String(code)}`));
+      return own.map(({ msg, code }) => (code === undefined ? msg : `${msg as string}: ${code as string}`));
     },
   };
 }

@@ -90,8 +90,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     metrics,
     ready: () => setups.ready(),
   });
-  if (config.metricsPort !== undefined)
-    opened.use(await listenForScrapes(metrics, config.metricsPort));
+  if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
   opened.defer(() => closeGateway(gateway, worker));
   const address = await listen(gateway, config);
   await worker.start();
