@@ -98,3 +98,20 @@ it("another program that writes into the file for a moment is waited for", async
   file.exec("COMMIT");
   await enqueued;
 });
+
+it("a start that cannot read the queue to its end begins anew", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  {
+    await using store = await sqliteStore({ directory: path, clock });
+    await Promise.all(Array.from({ length: 4_001 }, () => store.enqueue(submission())));
+  }
+  await using store = await sqliteStore({ directory: path, clock });
+  const mend = breakFile(path);
+  await expect(store.lease(wish)).rejects.toThrow("no such table");
+  mend();
+  const leased = () => store.lease({ ...wish, durable: true }).then(({ length }) => length, String);
+  await expect.poll(leased, { timeout: 5_000 }).toBe(1);
+  expect(store.stats().models.get("mock")).toMatchObject({ queued: 4_000, processing: 1 });
+});

@@ -5,6 +5,7 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { RequestState, Status } from "../../core/request.ts";
 import type { FailKind, Refusal } from "../../core/transition.ts";
+import type { Settlement } from "../store.ts";
 
 /** Status as rows and index hold it: the place in this list. */
 export const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"];
@@ -115,6 +116,22 @@ export function toTuple(state: RequestState): StateTuple {
     state.failure?.code ?? null,
     state.failure?.message ?? null,
   ];
+}
+
+/** The operation that ends a lease. */
+export function settleOperation(id: string, token: string, settlement: Settlement, now: number): Operation {
+  switch (settlement.type) {
+    case "complete": {
+      const { result, inferenceMs, hasFiles } = settlement;
+      return [COMPLETE, id, now, token, JSON.stringify(result), inferenceMs, hasFiles ? ARTIFACTS : 0];
+    }
+    case "fail": {
+      const { kind, failure, inferenceMs, retryAfterMs } = settlement;
+      return [FAIL, id, now, token, kind, failure.code, failure.message, inferenceMs, retryAfterMs ?? null];
+    }
+    case "release":
+      return [RELEASE, id, now, token];
+  }
 }
 
 export type ToWriter =

@@ -29,6 +29,9 @@ import { RequestIndex } from "./request-index.ts";
 /** Pages given back to the file system by one sweep: 4 MB. */
 const VACUUM_PAGES = 256;
 
+/** Wait before an index that could not be loaded is loaded anew, ms. */
+const RELOAD_MS = 1_000;
+
 /** Inputs kept in memory for the lease that follows, and the longest such: 4 MB at most. */
 const RECENT_INPUTS = 512;
 const RECENT_INPUT_CHARS = 4096;
@@ -40,7 +43,7 @@ export interface SqliteStoreOptions {
 }
 
 export interface SqliteStore extends RequestStore {
-  /** Whether the process before this one stopped without saying so: lease durably for a while. */
+  /** Whether the process before this one stopped without saying so: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
   /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
@@ -170,7 +173,7 @@ class Store implements SqliteStore {
 
   async settle(id: string, token: string, settlement: Settlement): Promise<SettleAnswer> {
     if (!isId(id)) return { ok: false, refusal: "unknown" };
-    const answer = await this.#commits.submit(settleOperation(id, token, settlement, this.#clock.now()));
+    const answer = await this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now()));
     if (answer === true) return { ok: true, status: "COMPLETED" };
     if (isTuple(answer)) return { ok: true, status: m.STATUSES[answer[0]]! };
     return { ok: false, refusal: answer as Extract<SettleAnswer, { ok: false }>["refusal"] };
@@ -231,11 +234,15 @@ class Store implements SqliteStore {
   }
 
   #openReader(): void {
-    const reader = new Reader(this.#path);
-    this.#reader = reader;
+    this.#reader = new Reader(this.#path);
+    this.#startLoading(this.#reader);
+  }
+
+  /** Whoever asks for a lease hears of a load that failed; another follows in a while, for without one nothing is ever leased. */
+  #startLoading(reader: Reader): void {
     this.#loading = this.#load(reader);
-    // Whoever asks for a lease hears of it; it must not end the process when nobody does.
-    this.#loading.catch(() => {});
+    const again = (): void => void (this.#reader === reader && this.#startLoading(reader));
+    this.#loading.catch(() => setTimeout(again, RELOAD_MS).unref());
   }
 
   #closeReader(): void {
@@ -246,12 +253,14 @@ class Store implements SqliteStore {
   /** Fills the index in small steps, so that polls and submits are answered meanwhile. */
   async #load(reader: Reader): Promise<void> {
     const index = this.#index;
-    const lost: Promise<void>[] = [];
+    const lost: Promise<unknown>[] = [];
     for (const chunk of reader.unfinished()) {
       const now = this.#clock.now();
       for (const { id, entry } of chunk) {
         index.add(id, entry, now);
-        if (this.#fresh && entry.status === m.PROCESSING) lost.push(this.#lose(idFromBytes(id), now));
+        if (!this.#fresh || entry.status !== m.PROCESSING) continue;
+        // Where it cannot be written, the next load tries again.
+        lost.push(this.#commits.submit([m.LOST, idFromBytes(id), now, Infinity]).catch(() => {}));
       }
       await nextTurn();
       if (this.#reader !== reader) return;
@@ -262,11 +271,6 @@ class Store implements SqliteStore {
     for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);
     this.#unwritten.clear();
     this.#armDueTimer();
-  }
-
-  /** Takes a request back from the dead. Never rejects: where it cannot be written, the next load tries again. */
-  async #lose(id: string, now: number): Promise<void> {
-    await this.#commits.submit([m.LOST, id, now, Infinity]).catch(() => {});
   }
 
   /** The inputs of requests just taken. Whatever keeps them from being read puts all back. */
@@ -381,20 +385,5 @@ function applyCommitted(index: RequestIndex, operation: Operation, answer: Answe
       index.remove(id);
       break;
     default:
-  }
-}
-
-function settleOperation(id: string, token: string, settlement: Settlement, now: number): Operation {
-  switch (settlement.type) {
-    case "complete": {
-      const { result, inferenceMs, hasFiles } = settlement;
-      return [m.COMPLETE, id, now, token, JSON.stringify(result), inferenceMs, hasFiles ? m.ARTIFACTS : 0];
-    }
-    case "fail": {
-      const { kind, failure, inferenceMs, retryAfterMs } = settlement;
-      return [m.FAIL, id, now, token, kind, failure.code, failure.message, inferenceMs, retryAfterMs ?? null];
-    }
-    case "release":
-      return [m.RELEASE, id, now, token];
   }
 }
