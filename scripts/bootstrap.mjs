@@ -25,6 +25,9 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const STAMP = join(ROOT, "node_modules", ".inferq-installed.json");
 /** Stands while npm installs: an install that was killed leaves packages that look whole to npm and are not. */
 const UNFINISHED = join(ROOT, "node_modules", ".inferq-installing");
+/** Where these keep compiled sources: a start with them takes half the processor time until its first answer. */
+const COMPILING = ["start", "inferq"];
+const COMPILED = join(ROOT, "node_modules", ".cache", "inferq");
 const LOCK = join(ROOT, ".install.lock");
 const PLATFORM = `${process.platform}-${process.arch}`;
 
@@ -198,6 +201,7 @@ function run(node, script) {
     cwd: ROOT,
     stdio: "inherit",
     env: {
+      ...(COMPILING.includes(command) && { NODE_COMPILE_CACHE: COMPILED }),
       ...process.env,
       PATH: `${dirname(node)}${process.platform === "win32" ? ";" : ":"}${process.env.PATH ?? ""}`,
     },
