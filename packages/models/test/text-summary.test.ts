@@ -60,6 +60,16 @@ describe("a summary", () => {
     expect(splitSentences(summary).filter((sentence) => sentence === twice).length).toBeLessThan(2);
   });
 
+  test("has no sentence twice, however often the text repeats it", async () => {
+    const footer = "All rights are reserved by the owners of this page. ".repeat(300);
+    const text = `${footer}The cat sat on the warm mat all day. ${footer}A dog ran far away over the green hills.`;
+    expect(splitSentences(await summarise(text, 3))).toEqual([
+      "All rights are reserved by the owners of this page.",
+      "The cat sat on the warm mat all day.",
+      "A dog ran far away over the green hills.",
+    ]);
+  });
+
   test("is the same every time", async () => {
     expect(await summarise(TELESCOPE, 3)).toBe(await summarise(TELESCOPE, 3));
   });
@@ -101,7 +111,7 @@ describe("a summary", () => {
   });
 
   test("tells how far it is, and stops when the request is cancelled", async () => {
-    const text = `${TELESCOPE} ${TELESCOPE}`;
+    const text = Array.from({ length: 24 }, (_, i) => `Star ${i} shines over the sea tonight.`).join(" ");
     const { progress } = await runModel(textSummary, session, { text });
     expect(progress.at(-1)).toBe(1);
     expect(progress.length).toBeGreaterThan(1);

@@ -59,8 +59,10 @@ export default defineModel<Embeddings>({
       throw new InvalidInput("text: expected sentences to choose from, got a text without words");
     }
     if (worded.length <= count) return join(worded);
+    const distinct = withoutRepetitions(worded);
+    if (distinct.length <= count) return join(distinct);
 
-    const candidates = mostTypical(worded);
+    const candidates = mostTypical(distinct);
     const wordCounts = candidates.map(({ words }) => words.length);
     const likeness = isMostlyLatin(text) ? await likenessOfMeaning(candidates, context) : likenessOfWords(candidates);
     context.signal.throwIfAborted();
@@ -68,6 +70,12 @@ export default defineModel<Embeddings>({
     return join(candidates.filter((_, index) => picked.includes(index)));
   },
 });
+
+/** Of sentences that are the same word for word, the first: a page's footer would crowd out what the page is about. */
+function withoutRepetitions(candidates: readonly Candidate[]): readonly Candidate[] {
+  const seen = new Set<string>();
+  return candidates.filter(({ sentence }) => !seen.has(sentence) && seen.add(sentence));
+}
 
 function mostTypical(candidates: readonly Candidate[]): readonly Candidate[] {
   if (candidates.length <= MOST_COMPARED) return candidates;
