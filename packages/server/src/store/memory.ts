@@ -95,8 +95,8 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
           const token = randomToken();
           const deadline = now + leaseMs;
           apply(row, { type: "lease", token, worker, deadline }, now);
-          const { id, owner, input, leases: attempt, createdAt, expiresAt } = row.request;
-          taken.push({ id, model, owner, input, attempt, token, createdAt, expiresAt, deadline });
+          const { id, owner, input, leases: attempt, crashes, createdAt, expiresAt } = row.request;
+          taken.push({ id, model, owner, input, attempt, crashes, token, createdAt, expiresAt, deadline });
         }
       }
       return taken;

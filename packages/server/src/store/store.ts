@@ -28,6 +28,8 @@ export interface Lease {
   readonly input: StoredInput;
   /** Number of this lease, from 1. */
   readonly attempt: number;
+  /** Attempts before this one that were lost to a crash of the runner or a worker that went silent. */
+  readonly crashes: number;
   readonly token: string;
   readonly createdAt: number;
   readonly expiresAt: number;

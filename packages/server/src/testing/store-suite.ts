@@ -133,6 +133,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
           model: "mock",
           owner: "alice",
           attempt: 1,
+          crashes: 0,
           input: { json: '{"prompt":"a red rose"}' },
         });
         expect(first).toMatchObject({ createdAt: clock.now() - 2_000, deadline: clock.now() + 30_000 });
@@ -140,7 +141,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
         expect(await store.status(id)).toMatchObject({ status: "PROCESSING", startedAt: clock.now(), leases: 1 });
         await store.settle(id, first.token, { type: "release" });
         const second = await leaseOne();
-        expect(second.attempt).toBe(2);
+        expect(second).toMatchObject({ attempt: 2, crashes: 0 });
         expect(second.token).not.toBe(first.token);
       });
 
@@ -179,11 +180,10 @@ export function storeSuite(name: string, open: StoreFactory): void {
 
       it("a crash by trying again after 1 s and 5 s, and then no more", async () => {
         const id = await enqueue();
-        for (const wait of [1_000, 5_000]) {
-          expect(await store.settle(id, (await leaseOne()).token, failed("crash"))).toEqual({
-            ok: true,
-            status: "QUEUED",
-          });
+        for (const [crashes, wait] of [1_000, 5_000].entries()) {
+          const leased = await leaseOne();
+          expect(leased.crashes).toBe(crashes);
+          expect(await store.settle(id, leased.token, failed("crash"))).toEqual({ ok: true, status: "QUEUED" });
           clock.advance(wait - 1);
           expect(await lease()).toEqual([]);
           clock.advance(1);
@@ -343,8 +343,8 @@ export function storeSuite(name: string, open: StoreFactory): void {
 
       it("lost leases back to the queue three times, then to FAILED", async () => {
         const id = await enqueue();
-        for (const wait of [1_000, 5_000, 0]) {
-          await leaseOne();
+        for (const [crashes, wait] of [1_000, 5_000, 0].entries()) {
+          expect((await leaseOne()).crashes).toBe(crashes);
           clock.advance(30_000);
           expect(await store.sweep(10)).toMatchObject({ lost: [id] });
           clock.advance(wait);

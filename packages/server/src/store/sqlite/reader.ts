@@ -53,6 +53,12 @@ interface WholeRow extends StatusRow, InputRow {
   readonly result_json: string | null;
 }
 
+/** What is to run, and how often a process has died of it, or with it. */
+export interface Leasable {
+  readonly input: StoredInput;
+  readonly crashes: number;
+}
+
 /** What is read from the file, on a connection of its own that cannot write. Every read is one short transaction, so the log can always be copied. */
 export class Reader implements Disposable {
   readonly #db: DatabaseSync;
@@ -78,7 +84,7 @@ export class Reader implements Disposable {
         LEFT JOIN results ON results.number = requests.result WHERE requests.id = ?`,
     );
     this.#input = db.prepare(
-      "SELECT json, key FROM requests JOIN inputs ON inputs.number = requests.input WHERE requests.id = ?",
+      "SELECT json, key, crashes FROM requests JOIN inputs ON inputs.number = requests.input WHERE requests.id = ?",
     );
     this.#expired = db.prepare(
       "SELECT id, owner, model, status, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?",
@@ -125,9 +131,10 @@ export class Reader implements Disposable {
     };
   }
 
-  input(id: string): StoredInput | undefined {
-    const row = this.#input.get(idToBytes(id, this.#key)) as unknown as InputRow | undefined;
-    return row && toInput(row);
+  /** What a lease needs that the index does not hold. */
+  leasable(id: string): Leasable | undefined {
+    const row = this.#input.get(idToBytes(id, this.#key)) as unknown as (InputRow & { crashes: number }) | undefined;
+    return row && { input: toInput(row), crashes: row.crashes };
   }
 
   expired(now: number, limit: number): ExpiredRequest[] {

@@ -23,7 +23,7 @@ import { idFromBytes } from "./id-bytes.ts";
 import { lockDirectory } from "./lock.ts";
 import * as m from "./messages.ts";
 import type { Answer, Operation } from "./messages.ts";
-import { Reader } from "./reader.ts";
+import { Reader, type Leasable } from "./reader.ts";
 import { RequestIndex } from "./request-index.ts";
 
 /** Pages given back to the file system by one sweep: 4 MB. */
@@ -138,14 +138,14 @@ class Store implements SqliteStore {
     const deadline = now + leaseMs;
     this.#promote(now);
     const taken = [...capacity].flatMap(([model, most]) => this.#index.take(model, most, now));
-    const inputs = this.#takeInputs(taken, now);
+    const leasable = this.#takeLeasable(taken, now);
     const leases: Lease[] = [];
     const written: Promise<boolean>[] = [];
     for (const [i, { id, model, owner, createdAt, expiresAt, attempt }] of taken.entries()) {
-      const input = inputs[i];
-      if (input === undefined) continue; // deleted, and the index is about to hear of it
+      const found = leasable[i];
+      if (found === undefined) continue; // deleted, and the index is about to hear of it
       const token = randomToken();
-      leases.push({ id, model, owner, input, attempt, token, createdAt, expiresAt, deadline });
+      leases.push({ id, model, owner, ...found, attempt, token, createdAt, expiresAt, deadline });
       const write = this.#commits.submit([m.LEASE, id, now, token, worker, deadline, attempt]);
       written.push(write.then((answer) => answer === true));
       // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
@@ -273,13 +273,14 @@ class Store implements SqliteStore {
     this.#armDueTimer();
   }
 
-  /** The inputs of requests just taken. Whatever keeps them from being read puts all back. */
-  #takeInputs(taken: readonly { id: string }[], now: number): (StoredInput | undefined)[] {
+  /** What leases of requests just taken need. Whatever keeps it from being read puts all back. */
+  #takeLeasable(taken: readonly { id: string }[], now: number): (Leasable | undefined)[] {
     try {
       return taken.map(({ id }) => {
         const recent = this.#recentInputs.get(id);
         this.#recentInputs.delete(id);
-        return recent ?? this.#read((reader) => reader.input(id));
+        // An input is remembered for the first lease only: before that nothing can have crashed.
+        return recent === undefined ? this.#read((reader) => reader.leasable(id)) : { input: recent, crashes: 0 };
       });
     } catch (error) {
       for (const { id } of taken) this.#index.putBack(id, now);
