@@ -9,9 +9,12 @@
  *   failed    `setup` threw or died; a new process comes after a wait that doubles each time.
  *   stopped   for good.
  *
+ * A run that must be alone waits until the process is empty, and whatever comes after it waits for it;
+ * they run in the order they came.
+ *
  * A run that must stop is told so; if it has not ended when the grace is over, its process is
  * discarded, for a process whose run cannot be stopped is in doubt. Whatever ends a process ends its
- * other runs too: those count as crashed.
+ * other runs too: those count as crashed. Runs that wait have not begun, and are given back as aborted.
  */
 import { startChild, type Child } from "./child-process.ts";
 import type { Guard } from "./guard.ts";
@@ -38,6 +41,8 @@ export interface ProcessRunnerOptions {
   readonly onOutput?: (line: string) => void;
 }
 
+const NOT_BEGUN: RunOutcome = { type: "aborted", inferenceMs: 0 };
+
 /** Longest wait before another try, ms. */
 const MAX_BACKOFF_MS = 30_000;
 
@@ -48,8 +53,15 @@ export function processRunner(options: ProcessRunnerOptions): Runner {
   return pool(Array.from({ length: processes }, () => new ProcessRunner(options)));
 }
 
+interface WaitingRun {
+  readonly run: Run;
+  readonly begin: () => void;
+  readonly giveBack: () => void;
+}
+
 interface ActiveRun {
   readonly hooks: RunHooks;
+  readonly alone: boolean;
   readonly startedAt: number;
   /** Set once the run must stop; then it ends so, whatever the model says. */
   ending: "aborted" | "timed_out" | undefined;
@@ -62,6 +74,8 @@ class ProcessRunner implements Runner {
   readonly #options: ProcessRunnerOptions;
   readonly #listeners: (() => void)[] = [];
   readonly #runs = new Map<number, ActiveRun>();
+  /** In the order they came; only behind one that must be alone does any wait. */
+  readonly #waiting = new Set<WaitingRun>();
   #state: RunnerState = { type: "starting" };
   #started = false;
   #child: Child | undefined;
@@ -82,7 +96,17 @@ class ProcessRunner implements Runner {
   }
 
   get free(): number {
-    return this.#state.type === "ready" ? this.#options.concurrency - this.#runs.size : 0;
+    return this.#state.type === "ready" && this.#waiting.size === 0 && !this.#isReserved ? this.#room : 0;
+  }
+
+  /** Places that neither a run has nor one that waits. */
+  get #room(): number {
+    return this.#options.concurrency - this.#runs.size - this.#waiting.size;
+  }
+
+  /** Whether a run that must be alone is active. */
+  get #isReserved(): boolean {
+    return this.#runs.values().next().value?.alone === true;
   }
 
   onChange(listener: () => void): void {
@@ -96,14 +120,32 @@ class ProcessRunner implements Runner {
   }
 
   run(run: Run, hooks: RunHooks): Promise<RunOutcome> {
-    const child = this.#child;
-    if (child === undefined || this.free === 0) throw new Error("run() was called on a runner that has no room");
-    if (hooks.signal.aborted) return Promise.resolve({ type: "aborted", inferenceMs: 0 });
+    if (hooks.signal.aborted || this.#state.type !== "ready" || this.#room === 0) return Promise.resolve(NOT_BEGUN);
+    if (this.#waiting.size === 0 && this.#canBegin(run)) return this.#begin(run, hooks);
+    return new Promise((resolve) => {
+      const leave = (outcome: RunOutcome | Promise<RunOutcome>): void => {
+        hooks.signal.removeEventListener("abort", giveBack);
+        this.#waiting.delete(waiting);
+        resolve(outcome);
+      };
+      const giveBack = (): void => {
+        leave(NOT_BEGUN);
+        this.#beginWaiting();
+        this.#changed();
+      };
+      const waiting = { run, begin: () => leave(this.#begin(run, hooks)), giveBack };
+      hooks.signal.addEventListener("abort", giveBack);
+      this.#waiting.add(waiting);
+    });
+  }
+
+  #begin(run: Run, hooks: RunHooks): Promise<RunOutcome> {
     const n = ++this.#lastRun;
     const { promise, resolve } = Promise.withResolvers<RunOutcome>();
     const abort = (): void => this.#stopRun(n, "aborted");
     this.#runs.set(n, {
       hooks,
+      alone: run.alone,
       startedAt: performance.now(),
       ending: undefined,
       timer: setTimeout(() => this.#stopRun(n, "timed_out"), Math.min(run.timeoutMs, MAX_TIMER_MS)),
@@ -113,8 +155,19 @@ class ProcessRunner implements Runner {
       },
     });
     hooks.signal.addEventListener("abort", abort, { once: true });
-    child.send({ t: "run", n, input: run.input, directory: run.directory });
+    this.#child!.send({ t: "run", n, input: run.input, directory: run.directory });
     return promise;
+  }
+
+  #canBegin(run: Run): boolean {
+    return this.#state.type === "ready" && (run.alone ? this.#runs.size === 0 : !this.#isReserved);
+  }
+
+  #beginWaiting(): void {
+    for (const { run, begin } of this.#waiting) {
+      if (!this.#canBegin(run)) return;
+      begin();
+    }
   }
 
   async stop(): Promise<void> {
@@ -163,6 +216,7 @@ class ProcessRunner implements Runner {
         const { outcome } = message;
         this.#failures = 0;
         this.#endRun(message.n, run.ending ? { type: run.ending, inferenceMs: outcome.inferenceMs } : outcome);
+        this.#beginWaiting();
         this.#changed();
       }
     }
@@ -205,6 +259,7 @@ class ProcessRunner implements Runner {
       const wait = Math.min(MAX_BACKOFF_MS, (this.#options.backoffMs ?? 250) * 2 ** this.#failures++);
       this.#respawn = setTimeout(() => this.#spawn(), wait);
     }
+    for (const { giveBack } of this.#waiting) giveBack();
     for (const [n, run] of this.#runs) {
       const inferenceMs = performance.now() - run.startedAt;
       this.#endRun(n, run.ending ? { type: run.ending, inferenceMs } : { type: "crashed", message, inferenceMs });

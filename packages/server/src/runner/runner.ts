@@ -16,8 +16,10 @@ export interface Run {
   readonly input: Readonly<Record<string, unknown>>;
   /** Directory of this attempt, for the files that `run` makes. The runner makes it when the model first asks for a file. */
   readonly directory: string;
-  /** Execution limit, ms. */
+  /** Execution limit, ms. Counts from when the run begins, not while it waits to be alone. */
   readonly timeoutMs: number;
+  /** An attempt of this request ended with its process: it runs with no other in the process, and takes none with it if it was the cause. */
+  readonly alone: boolean;
 }
 
 /** What a timer can wait at most, ms (24.8 days); asked for longer, it would fire at once. */
@@ -52,18 +54,18 @@ export type RunOutcome =
     }
   | { readonly type: "crashed"; readonly message: string; readonly inferenceMs: number }
   | { readonly type: "timed_out"; readonly inferenceMs: number }
-  /** The signal aborted, and the run has really stopped. */
+  /** The run has really stopped, or never began: its signal aborted, the runner was stopped, or there was no room any more. */
   | { readonly type: "aborted"; readonly inferenceMs: number };
 
 export interface Runner extends AsyncDisposable {
   readonly state: RunnerState;
-  /** Runs that could start now without waiting. 0 unless ready. */
+  /** Runs that could start now without waiting. 0 unless ready; a process has no room while a run that must be alone runs or waits there. */
   readonly free: number;
   /** Begins `setup`; returns at once. Idempotent. */
   start(): void;
   /** Called when `state` or `free` may have changed. */
   onChange(listener: () => void): void;
-  /** Runs one attempt; resolves when it has really ended. Call only while `free` > 0. */
+  /** Runs one attempt; resolves when it has really ended. At most as many as `free` said while the runner was last looked at: of those some may wait for one that must be alone. */
   run(run: Run, hooks: RunHooks): Promise<RunOutcome>;
   /** Ends every process. Idempotent, safe to race. */
   stop(): Promise<void>;

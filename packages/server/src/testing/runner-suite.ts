@@ -142,7 +142,7 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
 }
 
 function run({ scratch }: RunnerFixture, input: Readonly<Record<string, unknown>>, timeoutMs = 60_000): Run {
-  return { id: "a", attempt: 1, input, directory: join(scratch, "a", "1"), timeoutMs };
+  return { id: "a", attempt: 1, input, directory: join(scratch, "a", "1"), timeoutMs, alone: false };
 }
 
 function go(fixture: RunnerFixture, input: Readonly<Record<string, unknown>>): Promise<RunOutcome> {

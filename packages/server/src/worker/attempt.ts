@@ -56,8 +56,9 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     const { definition, runner } = model;
     const input = await context.materialize(stored, definition.input, { directory, signal });
     context.onPlaced();
-    if (runner.free === 0) return { settlement: { type: "release" } }; // its process ended meanwhile
-    const run = { id: lease.id, attempt: lease.attempt, input, directory, timeoutMs: model.timeoutMs };
+    if (runner.state.type !== "ready") return { settlement: { type: "release" } }; // its process ended meanwhile
+    const { id, attempt, crashes } = lease;
+    const run = { id, attempt, input, directory, timeoutMs: model.timeoutMs, alone: crashes > 0 };
     const outcome = await runner.run(run, { signal, onLog: context.onLog });
     inferenceMs = outcome.inferenceMs;
     const noDirectory = input === stored && "noDirectory" in outcome && (outcome.noDirectory ?? false);

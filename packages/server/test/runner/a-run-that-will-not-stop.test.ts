@@ -4,7 +4,9 @@ import { NEVER, openRunner, room } from "./open.ts";
 it.each(["spin", "ignore all"])("%s: it times out with its process, and the next run has a new one", async (what) => {
   await using opened = await openRunner("unruly.ts", { graceMs: 20 });
   const { runner, run } = opened;
-  expect(await runner.run(run({ do: what }, 200), { signal: NEVER })).toMatchObject({ type: "timed_out" });
+  expect(await runner.run(run({ do: what }, { timeoutMs: 200 }), { signal: NEVER })).toMatchObject({
+    type: "timed_out",
+  });
   await room(runner);
   expect(await runner.run(run({}), { signal: NEVER })).toMatchObject({ output: "fine" });
 });
@@ -23,7 +25,7 @@ it("takes no further run while its process is being ended", async () => {
   const freeWhenEnding = new Promise<number>((resolve) => {
     runner.onChange(() => runner.state.type === "starting" && resolve(runner.free));
   });
-  const spinning = runner.run(run({ do: "ignore all" }, 20), { signal: NEVER });
+  const spinning = runner.run(run({ do: "ignore all" }, { timeoutMs: 20 }), { signal: NEVER });
   expect(await freeWhenEnding).toBe(0);
   await spinning;
 });

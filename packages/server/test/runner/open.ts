@@ -10,7 +10,7 @@ export interface Opened extends AsyncDisposable {
   readonly scratch: string;
   /** Lines the model printed that belong to no run. */
   readonly printed: readonly string[];
-  readonly run: (input: Readonly<Record<string, unknown>>, timeoutMs?: number) => Run;
+  readonly run: (input: Readonly<Record<string, unknown>>, how?: Partial<Pick<Run, "timeoutMs" | "alone">>) => Run;
 }
 
 /** A process runner with its guard and a scratch directory, started. `module` is a file of ./models or an absolute path. */
@@ -39,12 +39,13 @@ export async function openRunner(
     runner,
     scratch: scratch.path,
     printed,
-    run: (input, timeoutMs = 60_000) => ({
+    run: (input, { timeoutMs = 60_000, alone = false } = {}) => ({
       id: "a",
       attempt: 1,
       input,
       directory: join(scratch.path, "a", "1"),
       timeoutMs,
+      alone,
     }),
     async [Symbol.asyncDispose]() {
       await runner.stop();

@@ -13,6 +13,13 @@ const runner = processRunner({
 });
 await started(runner);
 await runner.run(
-  { id: "a", attempt: 1, input: { do: "start another", pids, next }, directory: "/nowhere", timeoutMs: 60_000 },
+  {
+    id: "a",
+    attempt: 1,
+    input: { do: "start another", pids, next },
+    directory: "/nowhere",
+    timeoutMs: 60_000,
+    alone: false,
+  },
   { signal: new AbortController().signal, onLog: () => process.stdout.write("running\n") },
 );

@@ -7,7 +7,7 @@ import { started } from "../../src/testing/start.ts";
 import { room } from "./open.ts";
 
 const signal = new AbortController().signal;
-const run = { id: "a", attempt: 1, directory: "/nowhere", timeoutMs: 60_000 };
+const run = { id: "a", attempt: 1, directory: "/nowhere", timeoutMs: 60_000, alone: false };
 const runner = processRunner({
   module: join(import.meta.dirname, "models", "unruly.ts"),
   concurrency: 1,

@@ -35,7 +35,7 @@ it("fails when asked to", async () => {
 
 it("sleeps until it is told to stop", async () => {
   await using opened = await openRunner(MODULE);
-  const outcome = await opened.runner.run(opened.run({ ...NOTHING, sleep: 600 }, 30), { signal: NEVER });
+  const outcome = await opened.runner.run(opened.run({ ...NOTHING, sleep: 600 }, { timeoutMs: 30 }), { signal: NEVER });
   expect(outcome.type).toBe("timed_out");
   expect(outcome.inferenceMs).toBeGreaterThan(0);
   expect(opened.runner.state.type).toBe("ready");
@@ -55,7 +55,14 @@ it("crashes its own process", async () => {
 it("but never the server's", async () => {
   await using scratch = await scratchDirectory();
   const runner = await started(inlineRunner({ definition: mock, concurrency: 1 }));
-  const run = { id: "a", attempt: 1, input: { ...NOTHING, crash: true }, directory: scratch.path, timeoutMs: 1_000 };
+  const run = {
+    id: "a",
+    attempt: 1,
+    input: { ...NOTHING, crash: true },
+    directory: scratch.path,
+    timeoutMs: 1_000,
+    alone: false,
+  };
   expect(await runner.run(run, { signal: NEVER })).toMatchObject({
     type: "error",
     message: expect.stringContaining("only in a process of its own") as string,

@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import { writeFileSync, writeSync } from "node:fs";
 import { defineModel } from "../../../src/model/model.ts";
 
+let company = 0;
+
 export default defineModel({
   name: "unruly",
   output: "text",
@@ -42,6 +44,13 @@ export default defineModel({
         process.stdout.write("\nafter the long line\n");
         await new Promise<void>((resolve) => process.stdout.write(Buffer.from([0xff, 0xfe, 0x0a]), () => resolve()));
         return "printed";
+      case "count the company": {
+        company += 1;
+        await new Promise(setImmediate); // what came in the same breath has begun
+        const counted = company;
+        company -= 1;
+        return String(counted);
+      }
       case "wait":
         log("waiting");
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
