@@ -145,6 +145,9 @@ async function copyDurably(from: string, to: string): Promise<void> {
   }
 }
 
+/** What a directory that is removed while it is being made looks like: Node's recursive mkdir tells it as ENOTDIR or EEXIST too. */
+const REMOVED_MEANWHILE: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "EEXIST"]);
+
 /** Gives the staged file its name. Somebody may be removing the directory just then because it was empty: make it again. */
 async function moveInto(staged: string, target: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
@@ -154,7 +157,7 @@ async function moveInto(staged: string, target: string): Promise<void> {
       // rename does nothing when both names are links to one file (rename(2)): then the staged one is still there.
       return await rm(staged, { force: true });
     } catch (error) {
-      if (codeOf(error) !== "ENOENT" || tries === 5) throw error;
+      if (!REMOVED_MEANWHILE.has(codeOf(error)) || tries === 5) throw error;
     }
   }
 }
