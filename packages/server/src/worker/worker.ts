@@ -126,25 +126,33 @@ export class Worker implements AsyncDisposable {
   #ask(): void {
     this.#askAgain = true;
     if (this.#asking !== undefined || this.#stopped !== undefined) return;
-    this.#asking = new Promise<void>((resolve) => setImmediate(resolve))
-      .then(() => this.#leaseAll())
-      .finally(() => (this.#asking = undefined));
+    this.#asking = this.#askInATurn();
   }
 
-  async #leaseAll(): Promise<void> {
+  async #askInATurn(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const answered = await this.#leaseAll();
+    this.#asking = undefined;
+    // A hint may have come after the loop's last look, while it seemed that somebody was asking.
+    if (answered && this.#askAgain) this.#ask();
+  }
+
+  /** Answers false where the store gave no answer. */
+  async #leaseAll(): Promise<boolean> {
     const { store, name, leaseMs, durableLeases, log } = this.#options;
     while (this.#askAgain && this.#stopped === undefined) {
       this.#askAgain = false;
       const capacity = this.#capacity();
-      if (capacity.size === 0) return;
+      if (capacity.size === 0) return true;
       try {
         const leases = await store.lease({ worker: name, capacity, leaseMs, durable: durableLeases });
         for (const lease of leases) this.#begin(lease);
       } catch (error) {
         log.warn({ err: error }, "leasing failed; tried again with the next poll");
-        return;
+        return false;
       }
     }
+    return true;
   }
 
   #capacity(): Map<string, number> {

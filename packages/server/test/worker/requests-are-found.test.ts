@@ -83,3 +83,34 @@ it("never more at once than there are places", async () => {
   for (const id of ids) expect((await opened.until(id, finished)).leases).toBe(1);
   expect(most).toBe(3);
 });
+
+it("though the wake-up comes in the breath in which an ask ends", async () => {
+  let enqueueAfter: ((ticks: number) => Promise<void>) | undefined;
+  let ticks = 0;
+  await using opened = await openWorker(
+    modelOf(() => "found"),
+    {
+      worker: { pollMs: FOREVER },
+      wrapStore: (store) => ({
+        ...store,
+        async lease(wish) {
+          const leases = await store.lease(wish);
+          void enqueueAfter?.(ticks);
+          enqueueAfter = undefined;
+          return leases;
+        },
+      }),
+    },
+  );
+  const { clock, submit, until } = opened;
+  for (; ticks < 12; ticks += 1) {
+    const late = Promise.withResolvers<string>();
+    enqueueAfter = async (ticks) => {
+      for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
+      late.resolve(await submit());
+    };
+    await submit({}, { notBefore: clock.now() + FOREVER }); // makes the worker ask, and find nothing
+    await until(await late.promise, finished);
+    await new Promise(setImmediate);
+  }
+});
