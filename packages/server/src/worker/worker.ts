@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
+import { InferqError, sentence } from "../core/errors.ts";
 import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/store.ts";
 import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
 import { attemptsOf } from "./attempts-of.ts";
@@ -214,9 +215,14 @@ export class Worker implements AsyncDisposable {
     });
   }
 
-  /** Tries while the lease holds: the run is done and its result must not be lost to a store that stumbles. Undefined: no answer that tells what became of it. */
-  async #settle(lease: Lease, settlement: Settlement, signal: AbortSignal): Promise<SettleAnswer | undefined> {
+  /**
+   * Tries while the lease holds: the run is done and its result must not be lost to a store that stumbles. A settlement
+   * that the store cannot take at all would go round until then, and again with each lease: the request fails instead.
+   * Undefined: no answer that tells what became of it.
+   */
+  async #settle(lease: Lease, wanted: Settlement, signal: AbortSignal): Promise<SettleAnswer | undefined> {
     const { store, log } = this.#options;
+    let settlement = wanted;
     let triedBefore = false;
     for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
       try {
@@ -229,6 +235,14 @@ export class Worker implements AsyncDisposable {
         return !answer.ok && triedBefore ? undefined : answer;
       } catch (error) {
         triedBefore = true;
+        if (!isStumble(error)) {
+          log.error({ ...about(lease), err: error }, "the store cannot take this settlement");
+          if (settlement !== wanted) return undefined;
+          const inferenceMs = wanted.type === "release" ? 0 : wanted.inferenceMs;
+          const failure = { code: "internal", message: sentence("internal") } as const;
+          settlement = { type: "fail", kind: "error", failure, inferenceMs };
+          continue;
+        }
         log.warn({ ...about(lease), err: error }, "settling failed; tried again while the lease holds");
         // A signal that has aborted would end every wait at once: the loop would never let anything else happen.
         await wait(waitMs, undefined, signal.aborted ? {} : { signal }).catch(() => {});
@@ -241,7 +255,7 @@ export class Worker implements AsyncDisposable {
   async #cleanBlobs(lease: Lease, end: AttemptEnd, answer: SettleAnswer | null | undefined): Promise<void> {
     const { blobs } = this.#options;
     const { settlement } = end;
-    if (settlement?.type === "complete" && answer?.ok) {
+    if (answer?.ok && answer.status === "COMPLETED") {
       if (lease.attempt === 1) return;
       for (const name of await attemptsOf(lease.id, blobs)) {
         if (name !== "0" && name !== String(lease.attempt)) await blobs.deletePrefix(`${lease.id}/${name}/`);
@@ -268,6 +282,11 @@ export class Worker implements AsyncDisposable {
     this.#pauseMs = Math.min(longest, Math.max(first, this.#pauseMs * 2));
     this.#pausedUntil = this.#options.clock.now() + this.#pauseMs;
   }
+}
+
+/** Whether the store may take the same another time. */
+function isStumble(error: unknown): boolean {
+  return error instanceof InferqError && (error.code === "store_unavailable" || error.code === "shutting_down");
 }
 
 function about(lease: Lease): object {

@@ -67,6 +67,40 @@ it("a store that stumbles at the settlement: it is tried again while the lease h
   expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
 });
 
+it("a result that the store cannot take fails its request at once, and its files go", async () => {
+  const asked: string[] = [];
+  await using opened = await openWorker(picture, {
+    wrapStore: (store) => ({
+      ...store,
+      settle: async (id, token, settlement) => {
+        asked.push(settlement.type);
+        if (settlement.type === "complete") throw new Error("string or blob too big");
+        return await store.settle(id, token, settlement);
+      },
+    }),
+  });
+  const request = await opened.until(await opened.submit(), finished);
+  expect(request).toMatchObject({ status: "FAILED", attempts: 1, failure: { code: "internal" } });
+  expect(asked).toEqual(["complete", "fail"]);
+  await opened.worker.stop();
+  expect(await opened.files()).toEqual([]);
+});
+
+it("a store that cannot take a request's failure either is left alone, and the lease runs out", async () => {
+  let tries = 0;
+  await using opened = await openWorker(picture, {
+    wrapStore: (store) => ({
+      ...store,
+      settle: () => Promise.reject(new Error(`damaged ${++tries}`)),
+    }),
+  });
+  const id = await opened.submit();
+  await expect.poll(() => tries).toBe(2);
+  await opened.worker.stop();
+  expect(await opened.store.get(id)).toMatchObject({ status: "PROCESSING" });
+  expect(tries).toBe(2);
+});
+
 it("a disk that is slow to take results slows the leasing down, and the memory does not fill", async () => {
   const mended = Promise.withResolvers<void>();
   let storing = 0;
