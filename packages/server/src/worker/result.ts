@@ -83,11 +83,25 @@ async function storeFile(
   if (!found?.isFile()) throw bad(`${name} was not written`);
   if (found.size === 0) throw bad(`${name} is empty`);
   let contentType = contentTypeOf(name);
-  if (!contentType.startsWith(`${kind}/`)) contentType = await sniffFile(path);
+  if (!contentType.startsWith(`${kind}/`)) contentType = await openable(path, sniffFile(path));
   if (!contentType.startsWith(`${kind}/`)) throw bad(`${name} is ${contentType}, expected ${kind}/*`);
   const key = newBlobKey(id, attempt, extensionOf(contentType));
-  const { size } = await blobs.put(key, { path });
+  const { size } = await openable(path, blobs.put(key, { path }));
   return { key, contentType, size, fileName: name };
+}
+
+/** What opening a file says when its maker left it so that nobody else can: no fault of this host's, which would hold up other requests. */
+const CLOSED_TO_US: ReadonlySet<unknown> = new Set(["EACCES", "EPERM", "ELOOP", "ENOENT", "ENOTDIR"]);
+
+/** Awaits `work` on the model's file at `path`; that this very file cannot be opened is the model's doing. */
+async function openable<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const { code, syscall, path: failed } = error as NodeJS.ErrnoException;
+    if (syscall !== "open" || failed !== path || !CLOSED_TO_US.has(code)) throw error;
+    throw bad(`${basename(path)} cannot be opened (${code})`);
+  }
 }
 
 async function sniffFile(path: string): Promise<string> {
