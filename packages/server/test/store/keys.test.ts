@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { sqliteKeys } from "../../src/store/sqlite/keys.ts";
 import { directory } from "./directory.ts";
@@ -20,4 +22,18 @@ it("refuses a second key of the same name, and keeps the first", () => {
   keys.add(key);
   expect(() => keys.add({ ...key, hash: "c".repeat(64) })).toThrow("There is a key named laptop already.");
   expect(keys.list()).toEqual([key]);
+});
+
+it("leaves a file of a newer version alone, in one sentence", () => {
+  const path = directory();
+  {
+    using keys = sqliteKeys(path);
+    keys.add(key);
+  }
+  const file = join(path, "keys.db");
+  const db = new DatabaseSync(file);
+  expect(db.prepare("PRAGMA user_version").get()).toEqual({ user_version: 1 });
+  db.exec("PRAGMA user_version = 2");
+  db.close();
+  expect(() => sqliteKeys(path)).toThrow(`${file} was written by a newer inferq (schema 2; this one knows 1). Start`);
 });

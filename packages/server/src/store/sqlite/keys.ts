@@ -1,6 +1,20 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { ApiKey, KeyStore } from "../keys.ts";
+import { migrate } from "./schema.ts";
+
+/** As those of the queue's file. Two processes may open a new file at once, so the first may run twice. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE IF NOT EXISTS keys (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
+    admin INTEGER NOT NULL,
+    created_at REAL NOT NULL
+  ) STRICT;
+  `,
+];
 
 interface Row {
   readonly name: string;
@@ -15,18 +29,7 @@ interface Row {
  * beside a running server, which sees it at its next look-up.
  */
 export function sqliteKeys(directory: string): KeyStore {
-  const db = new DatabaseSync(join(directory, "keys.db"), { timeout: 5_000 });
-  db.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE IF NOT EXISTS keys (
-      name TEXT PRIMARY KEY,
-      owner TEXT NOT NULL,
-      hash TEXT NOT NULL UNIQUE,
-      admin INTEGER NOT NULL,
-      created_at REAL NOT NULL
-    ) STRICT;
-  `);
+  const db = open(join(directory, "keys.db"));
   const insert = db.prepare("INSERT INTO keys (name, owner, hash, admin, created_at) VALUES (?, ?, ?, ?, ?)");
   const byName = db.prepare("SELECT 1 FROM keys WHERE name = ?");
   const byHash = db.prepare("SELECT * FROM keys WHERE hash = ?");
@@ -52,6 +55,18 @@ export function sqliteKeys(directory: string): KeyStore {
       db.close();
     },
   };
+}
+
+function open(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: 5_000 });
+  try {
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    migrate(db, path, MIGRATIONS);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
 function toKey({ name, owner, hash, admin, created_at: createdAt }: Row): ApiKey {

@@ -87,7 +87,8 @@ export function openForWriting(path: string, migrations: readonly string[] = MIG
   }
 }
 
-function migrate(db: DatabaseSync, path: string, migrations: readonly string[]): void {
+/** Runs those of `migrations` that the file at `path` has not had. Throws one sentence where it was written by a newer version. */
+export function migrate(db: DatabaseSync, path: string, migrations: readonly string[]): void {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
   if (version > migrations.length) {
     throw new Error(
