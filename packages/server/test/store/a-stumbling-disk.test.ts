@@ -1,7 +1,8 @@
 /** What a commit that fails for a moment leaves behind. Hiding the table makes it fail. */
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
 import { type SqliteStore, sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { manualClock } from "../../src/testing/clock.ts";
@@ -114,4 +115,28 @@ it("a start that cannot read the queue to its end begins anew", async () => {
   const leased = () => store.lease({ ...wish, durable: true }).then(({ length }) => length, String);
   await expect.poll(leased, { timeout: 5_000 }).toBe(1);
   expect(store.stats().models.get("mock")).toMatchObject({ queued: 4_000, processing: 1 });
+});
+
+it("is given longer each time while it takes nothing, though the file opens", async () => {
+  const path = directory();
+  const submission = submissionMaker(manualClock());
+  await using store = await sqliteStore({ directory: path, clock: manualClock() });
+  using file = new DatabaseSync(join(path, "inferq.db"), { timeout: 5_000 });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const full = "CREATE TRIGGER full BEFORE INSERT ON requests BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+
+  for (const waits of [[50, 200, 1_000, 5_000, 5_000], [50]]) {
+    file.exec(full);
+    for (const wait of waits) {
+      await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+      while (vi.getTimerCount() === 0) await turn(); // not `poll`, which moves the timers
+      vi.advanceTimersByTime(wait - 1);
+      expect(vi.getTimerCount()).toBe(1);
+      vi.advanceTimersByTime(1);
+      await mended(store);
+    }
+    file.exec("DROP TRIGGER full");
+    await store.enqueue(submission()); // from here on its past is forgotten
+  }
 });

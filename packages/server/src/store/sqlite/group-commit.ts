@@ -1,8 +1,9 @@
 import { Worker } from "node:worker_threads";
 import { InferqError } from "../../core/errors.ts";
+import { VACUUM } from "./messages.ts";
 import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 
-/** Waits before the file is opened again after a failed COMMIT, ms; the last one repeats. */
+/** Waits before the file is opened again after failures with no COMMIT between them, ms; the last one repeats. */
 const REOPEN_DELAYS_MS = [50, 200, 1_000, 5_000];
 
 /** Commits whose duration is kept for `stats`. */
@@ -54,6 +55,8 @@ export class GroupCommit {
   #idle: (() => void) | null = null;
   #reopenTimer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> = Promise.resolve();
+  /** Since a COMMIT last wrote something: a file that opens well may still take nothing. */
+  #failures = 0;
 
   constructor(path: string, hooks: GroupCommitHooks) {
     this.#path = path;
@@ -126,6 +129,7 @@ export class GroupCommit {
       return;
     }
     const batch = this.#inFlight;
+    if (this.#failures > 0 && batch.some(({ operation }) => operation[0] !== VACUUM)) this.#failures = 0;
     this.#inFlight = [];
     this.#keepDurations(message);
     this.#hooks.committed(batch.map(({ operation }, i) => ({ operation, answer: message.answers[i]! })));
@@ -156,18 +160,18 @@ export class GroupCommit {
     this.#hooks.broken();
     for (const { reject } of refused) reject(new InferqError("store_unavailable", {}, { cause: new Error(reason) }));
     this.#idle?.();
-    this.#reopening = ended(writer, false).then(() => this.#reopenLater(0));
+    this.#reopening = ended(writer, false).then(() => this.#reopenLater());
   }
 
-  #reopenLater(tries: number): void {
+  #reopenLater(): void {
     if (this.#closed) return;
-    const delay = REOPEN_DELAYS_MS[Math.min(tries, REOPEN_DELAYS_MS.length - 1)]!;
+    const delay = REOPEN_DELAYS_MS[Math.min(this.#failures++, REOPEN_DELAYS_MS.length - 1)]!;
     this.#reopenTimer = setTimeout(() => {
-      this.#reopening = this.#reopen(tries);
+      this.#reopening = this.#reopen();
     }, delay);
   }
 
-  async #reopen(tries: number): Promise<void> {
+  async #reopen(): Promise<void> {
     try {
       await this.open();
       this.#hooks.reopened();
@@ -175,7 +179,7 @@ export class GroupCommit {
       const writer = this.#writer;
       this.#writer = null;
       if (writer !== null) await ended(writer, false);
-      this.#reopenLater(tries + 1);
+      this.#reopenLater();
     }
   }
 }
