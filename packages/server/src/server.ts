@@ -72,7 +72,9 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
       workDirectory: join(config.dataDir, "work"),
       leaseMs: config.leaseSeconds * 1000,
       stopGraceMs: config.stopGraceSeconds * 1000,
-      durableLeases: stored.unclean,
+      get durableLeases() {
+        return stored.unclean;
+      },
     }),
   );
   const sweeper = opened.use(

@@ -36,7 +36,7 @@ export interface WorkerOptions {
   readonly stopGraceMs: number;
   /** Longest time between two asks for requests, ms. Default 1,000. */
   readonly pollMs?: number;
-  /** Leases are durable before their runs begin: after an unclean start. */
+  /** Leases are durable before their runs begin: after an unclean start, for a while. Looked at before each ask. */
   readonly durableLeases: boolean;
 }
 

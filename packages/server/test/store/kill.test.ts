@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import type { Lease } from "../../src/store/store.ts";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { directory } from "./directory.ts";
 import { storeProcess } from "./process.ts";
+import { manualClock } from "../../src/testing/clock.ts";
 
 it("loses no answered submit to kill -9 in the middle of a thousand", async () => {
   const path = directory();
@@ -33,6 +35,27 @@ it("counts the leases of a killed server as lost at once, and says that the stop
   const [untouched, ...none] = await store.lease(wish);
   expect(none).toEqual([]);
   expect(await store.get(untouched!.id)).toMatchObject({ attempts: 0, crashes: 0, leases: 1 });
+});
+
+it("is over an unclean stop when what ran then has an outcome, and not before", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0, { lease: true });
+  await child.line((line) => line === "ready");
+  await child.kill();
+  const clock = manualClock(Date.now());
+  await using store = await sqliteStore({ directory: path, clock });
+  await store.loaded();
+  clock.advance(1_000); // what was lost may run again
+  const wish = { worker: "w2", capacity: new Map([["mock", 3]]), leaseMs: 1_000, durable: true };
+  const leases = await store.lease(wish);
+  expect(leases.map(({ crashes }) => crashes)).toEqual([1, 1, 0]);
+  const [first, second] = leases as [Lease, Lease];
+  const done = { type: "complete", result: { kind: "text", text: "", reasoning: null }, inferenceMs: 1, hasFiles: false } as const; // prettier-ignore
+  await store.settle(first.id, first.token, done);
+  await store.settle(second.id, second.token, { type: "release" });
+  expect(store.unclean).toBe(true);
+  await store.finish(second.id, { type: "delete" });
+  expect(store.unclean).toBe(false);
 });
 
 it("lets the next server in after kill -9, and none before", async () => {

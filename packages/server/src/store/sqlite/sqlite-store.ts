@@ -43,7 +43,7 @@ export interface SqliteStoreOptions {
 }
 
 export interface SqliteStore extends RequestStore {
-  /** Whether the process before this one stopped without saying so: lease durably. */
+  /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
   /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
@@ -66,7 +66,6 @@ export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Pro
 }
 
 class Store implements SqliteStore {
-  unclean = false;
   readonly #path: string;
   readonly #clock: Clock;
   readonly #unlock: () => void;
@@ -80,6 +79,9 @@ class Store implements SqliteStore {
   readonly #unwritten = new Map<string, number>();
   /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
   #fresh = true;
+  #leftUncleanly = false;
+  /** Requests that were running when the process before this one ended, until they have an outcome: one of them may be what ended it. */
+  readonly #suspects = new Set<string>();
   #loading: Promise<void> = Promise.resolve();
   #dueTimer: NodeJS.Timeout | undefined;
   #disposed = false;
@@ -99,8 +101,12 @@ class Store implements SqliteStore {
   }
 
   async open(): Promise<void> {
-    this.unclean = await this.#commits.open();
+    this.#leftUncleanly = await this.#commits.open();
     this.#openReader();
+  }
+
+  get unclean(): boolean {
+    return this.#leftUncleanly && (this.#fresh || this.#suspects.size > 0);
   }
 
   async loaded(): Promise<void> {
@@ -259,8 +265,10 @@ class Store implements SqliteStore {
       for (const { id, entry } of chunk) {
         index.add(id, entry, now);
         if (!this.#fresh || entry.status !== m.PROCESSING) continue;
+        const lostId = idFromBytes(id);
+        this.#suspects.add(lostId);
         // Where it cannot be written, the next load tries again.
-        lost.push(this.#commits.submit([m.LOST, idFromBytes(id), now, Infinity]).catch(() => {}));
+        lost.push(this.#commits.submit([m.LOST, lostId, now, Infinity]).catch(() => {}));
       }
       await nextTurn();
       if (this.#reader !== reader) return;
@@ -320,8 +328,9 @@ class Store implements SqliteStore {
       else if (isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
-      }
+      } else if ((operation[0] === m.DELETE || operation[0] === m.EXPIRE) && answer === true) this.#suspects.delete(id);
     }
+    if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
     this.#wake(queued, finished);
     this.#armDueTimer();
   }
