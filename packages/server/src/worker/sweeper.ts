@@ -6,6 +6,7 @@ import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import { idTime, isId } from "../core/ids.ts";
+import type { Result } from "../core/request.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 import type { Metrics, SweepKind } from "../telemetry/metrics.ts";
 import { attemptsOf } from "./attempts-of.ts";
@@ -131,13 +132,37 @@ export class Sweeper implements AsyncDisposable {
     }
   }
 
-  /** Deletes the attempts of a request that its row does not name. */
+  /** Deletes the attempts of a request that its row does not name, and what its result does not name of the one that completed it. */
   async #tidy(status: RequestStatus): Promise<void> {
     const { blobs } = this.#options;
     for (const name of await attemptsOf(status.id, blobs)) {
       const attempt = Number(name);
-      if (attempt > 0 && !isNamed(attempt, status)) await blobs.deletePrefix(`${status.id}/${name}/`);
+      if (attempt === 0) continue;
+      if (!isNamed(attempt, status)) await blobs.deletePrefix(`${status.id}/${name}/`);
+      else if (status.status === "COMPLETED") await this.#deleteUnnamed(`${status.id}/${name}/`, status.id);
     }
+  }
+
+  /** A worker killed before its lease was written leaves files under a number that the next lease has again. */
+  async #deleteUnnamed(prefix: string, id: string): Promise<void> {
+    const { store, blobs } = this.#options;
+    const result = (await store.get(id))?.result;
+    if (!result) return; // it has expired meanwhile
+    const named = keysOf(result);
+    const found: string[] = [];
+    for await (const name of blobs.list(prefix)) found.push(prefix + name);
+    for (const key of found) if (!named.includes(key)) await blobs.delete(key);
+  }
+}
+
+function keysOf(result: Result): string[] {
+  switch (result.kind) {
+    case "image":
+      return result.files.map(({ key }) => key);
+    case "text":
+      return typeof result.text === "string" ? [] : [result.text.key];
+    default:
+      return [result.file.key];
   }
 }
 

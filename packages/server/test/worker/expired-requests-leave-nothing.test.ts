@@ -105,12 +105,14 @@ it("files without a row go when no submit can still be writing them", async () =
 
 it("of each request only the attempts stay that its row can name", async () => {
   await using opened = await openSweeper();
-  const { store, sweeper, request, lease, put, files } = opened;
-  const result = { kind: "text", text: "fine", reasoning: null } as const;
+  const { store, blobs, sweeper, request, lease, put, files } = opened;
   const failure = { code: "model_error", message: "no" } as const;
 
   const completed = await request();
   await twice(completed);
+  const kept = await put(completed, 3);
+  const file = { key: kept, contentType: "video/mp4", size: 5, fileName: "output.mp4" };
+  const result = { kind: "video", file } as const;
   await store.settle(completed, await lease(), { type: "complete", result, inferenceMs: 1, hasFiles: true });
   const failed = await request();
   await twice(failed);
@@ -138,6 +140,9 @@ it("of each request only the attempts stay that its row can name", async () => {
       `${queued}/4`,
     ].sort(),
   );
+  const left: string[] = [];
+  for await (const name of blobs.list(`${completed}/3/`)) left.push(`${completed}/3/${name}`);
+  expect(left).toEqual([kept]);
 
   /** Two leases of the only request that waits. */
   async function twice(id: string): Promise<void> {

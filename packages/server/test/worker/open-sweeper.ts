@@ -40,8 +40,11 @@ export async function openSweeper(wrapBlobs: (blobs: BlobStore) => BlobStore = (
       const wish = { worker: "w", capacity: new Map([["mock", 1]]), leaseMs: LEASE_MS, durable: false };
       return (await store.lease(wish))[0]!.token;
     },
-    put: async (id: string, attempt: number): Promise<void> => {
-      await blobs.put(newBlobKey(id, attempt, "bin"), { bytes: Buffer.from("bytes") });
+    /** Answers the key. */
+    put: async (id: string, attempt: number): Promise<string> => {
+      const key = newBlobKey(id, attempt, "bin");
+      await blobs.put(key, { bytes: Buffer.from("bytes") });
+      return key;
     },
     files: () => attemptsIn(blobs),
     async [Symbol.asyncDispose]() {
