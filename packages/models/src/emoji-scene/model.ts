@@ -40,7 +40,7 @@ const SIZES = {
   "21:9": [1024, 440],
 } as const;
 
-const LARGEST_SEED = 2 ** 31 - 1;
+const LARGEST_SEED = 2 ** 32 - 1;
 
 export default defineModel<Session>({
   name: "emoji-scene",
