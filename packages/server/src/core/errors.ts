@@ -50,6 +50,11 @@ export const ERRORS = {
     status: 504,
     sentence: "The request {id} did not finish within {seconds} s. It lives on: GET /v2/requests/{id} tells its state.",
   },
+  sync_stopped: {
+    status: 504,
+    sentence:
+      "The server is stopping. The request {id} lives on: GET /v2/requests/{id} tells its state after the start.",
+  },
   // The server.
   internal: { status: 500, sentence: "Internal server error. The server's log tells more under this request's id." },
   model_unavailable: { status: 503, sentence: "Model {model} cannot run here: {detail}." },

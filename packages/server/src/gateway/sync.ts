@@ -25,6 +25,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     if (done === undefined) throw new InferqError("unknown_request", { id });
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
     if (done.status !== "COMPLETED") {
+      if (waiter.stopped) throw new InferqError("sync_stopped", { id });
       throw new InferqError("sync_timeout", { id, seconds: settings.syncTimeoutSeconds });
     }
     reply.header("x-generation-time", ((done.inferenceMs ?? 0) / 1000).toFixed(3));

@@ -7,6 +7,7 @@ const LOOK_EVERY_MS = 250;
 export interface Waiter {
   /** Resolves when the request has an outcome or does not exist any more, when `waitMs` have passed, or at `stop`. */
   finished(id: string, waitMs: number): Promise<void>;
+  readonly stopped: boolean;
   /** Ends every wait. */
   stop(): void;
 }
@@ -44,6 +45,9 @@ export function waiter(store: RequestStore): Waiter {
 
   return {
     finished,
+    get stopped() {
+      return stopping.signal.aborted;
+    },
     stop() {
       stopping.abort();
       forget?.();

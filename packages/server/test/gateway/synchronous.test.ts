@@ -107,6 +107,22 @@ test("past its time limit the answer is 504 with the id, and the request lives o
   expect((await gateway.call("GET", `/v2/requests/${id}`)).json()["output"]).toBe("late");
 });
 
+test("a stop answers those who wait, and says that their request lives on", async () => {
+  gateway = await startGateway();
+  const queued = new Promise<void>((resolve) => {
+    gateway.store.onWake?.((wake) => wake.type === "queued" && resolve());
+  });
+  const waiting = gateway.call("POST", "/v1/words", {});
+  await queued;
+  const closed = gateway.close();
+  const answer = await waiting;
+  await closed;
+  expect([answer.status, answer.headers["x-error-code"]]).toEqual([504, "sync_stopped"]);
+  const id = String(answer.headers["x-request-id"]);
+  expect(answer.json()["error"]).toContain(`The server is stopping. The request ${id} lives on`);
+  expect((await gateway.store.get(id))?.status).toBe("QUEUED");
+});
+
 test("a store that gives no hints is asked again and again", async () => {
   const { onWake, ...store } = memoryStore({ clock: new TestClock() });
   const asked: string[] = [];
