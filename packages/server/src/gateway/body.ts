@@ -53,7 +53,7 @@ export function parseJson(body: Buffer): unknown {
   if (body.length > MAX_VALUES) checkValues(body); // a shorter one cannot hold so many
   let value: unknown;
   try {
-    value = JSON.parse(body.toString("utf8"));
+    value = JSON.parse(body.toString("utf8").replace(/^\ufeff/, "")); // some editors put it there (RFC 8259 §8.1)
   } catch (error) {
     throw new InferqError("malformed_json", { detail: shortened((error as SyntaxError).message) });
   }

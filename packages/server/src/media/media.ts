@@ -84,7 +84,8 @@ function isTiff(head: Uint8Array): boolean {
 export function checkType(field: string, accept: string, contentType: string): void {
   if (accepts(accept, contentType)) return;
   const came = contentType === "application/octet-stream" ? "data of no known type" : contentType;
-  const wanted = accept.split(",").join(" or ");
+  // Without these words an SVG reads as if it were what is wanted.
+  const wanted = accept.split(",").join(" or ") + (contentType === "image/svg+xml" ? " (SVG is not taken)" : "");
   throw new InferqError("invalid_input", { detail: `${field} must be ${wanted}, got ${came}.` });
 }
 

@@ -68,9 +68,10 @@ export function guardedFetch(settings: GuardSettings): GuardedFetch {
     const timeout = AbortSignal.timeout(settings.timeoutMs);
     const signal = AbortSignal.any([limits.signal, timeout]);
     let url = parseUrl(address);
+    let from = ""; // the host that redirected: what it leads to may have none
     for (let redirects = 0; ; redirects += 1) {
       const refusal = judgeUrl(url, settings.allowPrivate);
-      if (refusal !== undefined) throw new FetchFailure("blocked", url.host, refusal);
+      if (refusal !== undefined) throw new FetchFailure("blocked", url.host || from, refusal);
       const explain = (error: unknown): unknown => {
         if (limits.signal.aborted) return limits.signal.reason;
         if (timeout.aborted) {
@@ -91,6 +92,7 @@ export function guardedFetch(settings: GuardSettings): GuardedFetch {
         if (redirects === MAX_REDIRECTS) {
           throw new FetchFailure("unreachable", url.host, `it redirects more than ${MAX_REDIRECTS} times`);
         }
+        from = url.host;
         url = parseUrl(location, url);
         continue;
       }

@@ -27,6 +27,10 @@ test("key, then model, then content type, then JSON, then schema", async () => {
   expect(code(await gateway.call("POST", "/v1/picture", {}))).toEqual([400, "invalid_input"]);
 });
 
+test("a byte order mark before the JSON is no fault", async () => {
+  expect((await gateway.call("POST", "/v2/picture", `\ufeff{"prompt":"x"}`)).status).toBe(200);
+});
+
 test("a body that is no JSON object", async () => {
   for (const body of ["", "{", "nul", '{"prompt":"x"}}', Buffer.from([0x7b, 0xff, 0x7d])]) {
     expect(code(await gateway.call("POST", "/v2/picture", body))).toEqual([400, "malformed_json"]);

@@ -12,7 +12,7 @@ describe("what was expected and what came is said for", () => {
   it.each([
     ["another kind", MP4.toString("base64"), "image must be image/*, got video/mp4."],
     ["a page", "data:image/png,<!doctype html><title>404</title>", "image must be image/*, got text/html."],
-    ["a drawing that can run script", `data:,${SVG}`, "image must be image/*, got image/svg+xml."],
+    ["a drawing that can run script", `data:,${SVG}`, "image must be image/* (SVG is not taken), got image/svg+xml."],
     ["text", "data:,hello there", "image must be image/*, got text/plain."],
     ["a playlist", "data:,%23EXTM3U%0Afile:///etc/passwd", "image must be image/*, got text/plain."],
     ["noise", "data:,%00%01%02%03%04", "image must be image/*, got data of no known type."],

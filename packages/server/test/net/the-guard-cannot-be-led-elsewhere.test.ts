@@ -26,13 +26,20 @@ describe("redirects", () => {
     ["http://[::ffff:10.0.0.1]/", "[::ffff:a00:1]", "a private address"],
     ["//2886729729/", "172.16.0.1", "a private address"],
     ["http://localhost/", "localhost", "this machine itself"],
-    ["file:///etc/passwd", "", "only http and https"],
     ["http://a:b@example.com/", "example.com", "user name"],
   ])("to %s are refused", async (location, host, why) => {
     await using origin = await originThat((_request, response) => response.writeHead(301, { location }).end());
     const failure = await onlyLoopback(origin.url, limits).catch((error: unknown) => error);
     expect(failure).toMatchObject({ kind: "blocked", host, message: expect.stringContaining(why) });
     expect(origin.hits()).toBe(1);
+  });
+
+  it("to what has no host name the host that sent there", async () => {
+    await using origin = await originThat((_request, response) =>
+      response.writeHead(301, { location: "file:///etc/passwd" }).end(),
+    );
+    const failure = await onlyLoopback(origin.url, limits).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ kind: "blocked", host: new URL(origin.url).host });
   });
 
   it("end after five", async () => {
