@@ -28,6 +28,8 @@ const mockInference: ModelDefinition<Session> = defineModel<Session>({
       fail: { type: "boolean", default: false, description: "Fail as a model does that throws." },
       crash: { type: "boolean", default: false, description: "End the model's process as a native fault does." },
       kind: { enum: ["image", "video", "text"], default: "image", description: "What to answer with." },
+      prompt: { type: "string", description: "Comes back with an image, as with models that have one." },
+      seed: { type: "integer", description: "Comes back with an image, as with models that have one." },
     },
   },
   concurrency: 64,
