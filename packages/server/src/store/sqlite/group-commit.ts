@@ -6,8 +6,8 @@ import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 /** Waits before the file is opened again after failures with no COMMIT between them, ms; the last one repeats. */
 const REOPEN_DELAYS_MS = [50, 200, 1_000, 5_000];
 
-/** Commits whose duration is kept for `stats`. */
-const DURATIONS_KEPT = 1024;
+/** Commits whose durations are kept until somebody asks: a minute of the busiest. Unasked for, they are forgotten. */
+const DURATIONS_KEPT = 64 * 1024;
 
 interface Waiting {
   readonly operation: Operation;
@@ -89,7 +89,7 @@ export class GroupCommit {
     });
   }
 
-  /** Durations of the commits since the last call, ms, the latest at most. */
+  /** Durations of the commits since the last call, ms. */
   takeDurations(): Durations {
     const durations = this.#durations;
     this.#durations = noDurations();
@@ -143,10 +143,9 @@ export class GroupCommit {
   }
 
   #keepDurations({ commitMs, syncMs }: { readonly commitMs: number; readonly syncMs: number }): void {
-    const kept = this.#durations;
-    if (kept.commitMs.length === DURATIONS_KEPT) for (const list of [kept.commitMs, kept.syncMs]) list.shift();
-    kept.commitMs.push(commitMs);
-    kept.syncMs.push(syncMs);
+    if (this.#durations.commitMs.length === DURATIONS_KEPT) this.#durations = noDurations();
+    this.#durations.commitMs.push(commitMs);
+    this.#durations.syncMs.push(syncMs);
   }
 
   /** The writer is not asked again: a failed fsync tried twice may answer well and have lost the data. */
