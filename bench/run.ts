@@ -11,6 +11,7 @@ import { type Bench, completed, idle, latency, polledAndSubmitted, settled } fro
 import { million } from "./million.ts";
 import { Ground, RESULTS } from "./processes.ts";
 import { soak } from "./soak.ts";
+import { stealMeter } from "./steal.ts";
 
 const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   http: polledAndSubmitted,
@@ -45,24 +46,30 @@ if (!(seconds > 0)) throw new Error(`--seconds takes a positive number, got ${fl
 
 const figures: Figure[] = [];
 const loadBefore = os.loadavg()[0]!;
+/** Share of the processors' time that the host took while each group was measured. */
+const stolen: Record<string, number> = {};
 await using ground = new Ground(flags.profile);
 for (const name of names) {
   process.stderr.write(`${name} …\n`);
+  const steal = stealMeter();
   const bench: Bench = { ground, seconds, rounds: flags.quick ? 1 : 3, quick: flags.quick };
   for (const figure of await MEASUREMENTS[name]!(bench)) {
     figures.push(figure);
     process.stderr.write(`  ${figure.what}: ${figure.got.toFixed(2)} ${figure.unit} (${figure.detail})\n`);
   }
+  stolen[name] = steal();
 }
 console.log(table(figures));
 const file = flags.json ?? join(RESULTS, `${new Date().toISOString().replaceAll(":", "-")}.json`);
-writeJson(file, figures, { ...flags, names, seconds, loadBefore });
+writeJson(file, figures, { ...flags, names, seconds, loadBefore, stolen });
 console.log(`\nWritten to ${file}`);
 if (loadBefore > os.availableParallelism() / 4) {
   console.log(
     `The machine was busy before the bench began (load ${loadBefore.toFixed(1)}): do not quote these figures.`,
   );
 }
+const shares = Object.entries(stolen).map(([name, share]) => `${name} ${Math.round(share * 100)} %`);
+console.log(`Processor time that the host gave to other machines meanwhile: ${shares.join(", ")}.`);
 if (flags.quick) console.log("A quick run: its windows are too short for figures to quote.");
 const missed = figures.filter((figure) => met(figure) === false).length;
 console.log(`${figures.filter(met).length} targets met, ${missed} missed`);
