@@ -19,26 +19,19 @@ const BEARER = /^Bearer +(\S+) *$/i;
 /** Keys of the configuration are looked up first, then those of the key store, which the CLI may change meanwhile. */
 export function identifier(staticKeys: readonly ApiKey[], keys: Pick<KeyStore, "find">, clock: Clock): Identify {
   const fixed = new Map(staticKeys.map((key) => [key.hash, key]));
+  /** By secret, so that a poll need not hash it; good ones only, so that they are no more than there are keys. */
   const remembered = new Map<string, { readonly key: ApiKey; readonly until: number }>();
-  /** Digests of secrets that were good when they came, so that a poll need not hash; no more of them than keys. */
-  const digests = new Map<string, string>();
-
-  const stored = (digest: string): ApiKey | undefined => {
-    const known = remembered.get(digest);
-    if (known !== undefined && known.until > clock.now()) return known.key;
-    const key = keys.find(digest);
-    if (key === undefined) remembered.delete(digest);
-    else remembered.set(digest, { key, until: clock.now() + REMEMBERED_MS });
-    return key;
-  };
 
   return (headers) => {
     const secret = secretOf(headers);
     if (secret === "") return undefined;
-    const digest = digests.get(secret) ?? hash("sha256", secret);
-    const key = fixed.get(digest) ?? stored(digest);
-    if (key === undefined) digests.delete(secret);
-    else digests.set(secret, digest);
+    const known = remembered.get(secret);
+    if (known !== undefined && known.until > clock.now()) return known.key;
+    const digest = hash("sha256", secret);
+    const own = fixed.get(digest);
+    const key = own ?? keys.find(digest);
+    if (key === undefined) remembered.delete(secret);
+    else remembered.set(secret, { key, until: own === undefined ? clock.now() + REMEMBERED_MS : Infinity });
     return key;
   };
 }
