@@ -113,7 +113,12 @@ describe.each([
     const input = await make("long.mp4", ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=20"]);
     const abort = new AbortController();
     const stopped = new Error("stopped");
-    const run = runModel(model, { ...session, ffmpeg }, { video: await mediaFile(input, "video/mp4") }, abort.signal);
+    const run = runModel(
+      model,
+      { ...session, ffmpeg },
+      { video: await mediaFile(input, "video/mp4") },
+      { signal: abort.signal },
+    );
     await vi.waitFor(() => expect(childProcesses()).toBe(2), { interval: 5, timeout: 10_000 });
     abort.abort(stopped);
 
@@ -133,6 +138,7 @@ describe.each([
         {
           session: { ...session, ffmpeg },
           signal: new AbortController().signal,
+          timeoutSeconds: 600,
           progress: () => undefined,
           log: () => undefined,
           file: (name) => ({ path: join(directory, "no such directory", name) }),
@@ -165,6 +171,15 @@ test("a video that is too long or too large is refused, and the sentence names t
 
   await expect(upscale(long, packaged)).rejects.toThrow("video is too long: expected at most 300 s, got 302 s");
   await expect(upscale(large, packaged)).rejects.toThrow(/video is too large: .* got 2000 × 1200/);
+});
+
+test("a video that cannot be done within the run's time is refused when that shows, not when the time is over", async () => {
+  const input = await make("slow.mp4", ["-f", "lavfi", "-i", "color=size=16x16:rate=25:duration=4"]);
+  const video = await mediaFile(input, "video/mp4");
+  const run = runModel(model, { ...session, ffmpeg: packaged }, { video }, { timeoutSeconds: 0.006 });
+  await expect(run).rejects.toThrow(
+    /video takes too long here: it would be about \d+ min, at most 0\.0001 min are given/,
+  );
 });
 
 test("where no ffmpeg is installed the packaged one is used", async () => {

@@ -156,7 +156,7 @@ test("an abort stops the run between two tiles", async () => {
   const wide = await save("wide.png", await sharp(cat).resize(600, 300, { fit: "fill" }).png().toBuffer());
   const abort = new AbortController();
   const stopped = new Error("stopped");
-  const run = runModel(model, session, { image: wide }, abort.signal);
+  const run = runModel(model, session, { image: wide }, { signal: abort.signal });
   abort.abort(stopped);
 
   await expect(run).rejects.toBe(stopped);

@@ -102,7 +102,7 @@ describe("a picture", () => {
   test("of a prompt of white space is refused, and a cancelled request stops", async () => {
     await expect(runModel(emojiScene, session, { prompt: " \n " })).rejects.toThrow(InvalidInput);
     const cancelled = AbortSignal.abort(new Error("cancelled by the client"));
-    await expect(runModel(emojiScene, session, { prompt: "a fox" }, cancelled)).rejects.toThrow(
+    await expect(runModel(emojiScene, session, { prompt: "a fox" }, { signal: cancelled })).rejects.toThrow(
       "cancelled by the client",
     );
   });

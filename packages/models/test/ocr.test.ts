@@ -23,8 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-async function read(path: string, signal?: AbortSignal): Promise<ModelRun & { text: string }> {
-  const run = await runModel(ocr, session, { image: await mediaFile(path, "image/png") }, signal);
+async function read(path: string, limits?: Parameters<typeof runModel>[3]): Promise<ModelRun & { text: string }> {
+  const run = await runModel(ocr, session, { image: await mediaFile(path, "image/png") }, limits);
   if (typeof run.output !== "string") throw new Error("expected a text");
   return { ...run, text: run.output };
 }
@@ -89,7 +89,7 @@ describe("ocr", () => {
 
   test("stops when the request is cancelled", async () => {
     const cancelled = AbortSignal.abort(new Error("cancelled by the client"));
-    await expect(read(PAGE, cancelled)).rejects.toThrow("cancelled by the client");
+    await expect(read(PAGE, { signal: cancelled })).rejects.toThrow("cancelled by the client");
   });
 });
 

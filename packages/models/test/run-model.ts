@@ -12,6 +12,11 @@ export interface ModelRun {
   readonly logs: readonly string[];
 }
 
+interface Limits {
+  readonly signal: AbortSignal;
+  readonly timeoutSeconds: number;
+}
+
 const directories: string[] = [];
 
 afterAll(async () => {
@@ -22,7 +27,7 @@ export async function runModel<Session>(
   model: ModelDefinition<Session>,
   session: Session,
   input: Readonly<Record<string, unknown>>,
-  signal: AbortSignal = new AbortController().signal,
+  { signal = new AbortController().signal, timeoutSeconds = 600 }: Partial<Limits> = {},
 ): Promise<ModelRun> {
   const directory = await temporaryDirectory();
   const progress: number[] = [];
@@ -30,6 +35,7 @@ export async function runModel<Session>(
   const output = await model.run(input, {
     session,
     signal,
+    timeoutSeconds,
     progress: (fraction) => progress.push(fraction),
     log: (message) => logs.push(message),
     file: (name) => ({ path: join(directory, name) }),

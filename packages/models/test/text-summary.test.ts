@@ -118,7 +118,9 @@ describe("a summary", () => {
 
     const cancelled = new AbortController();
     cancelled.abort(new Error("cancelled by the client"));
-    await expect(runModel(textSummary, session, { text }, cancelled.signal)).rejects.toThrow("cancelled by the client");
+    await expect(runModel(textSummary, session, { text }, { signal: cancelled.signal })).rejects.toThrow(
+      "cancelled by the client",
+    );
   });
 });
 

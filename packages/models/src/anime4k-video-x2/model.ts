@@ -23,6 +23,8 @@ interface Session {
 const MAX_PIXELS = 1920 * 1080;
 const MAX_SIDE = 2048;
 const MAX_SECONDS = 300;
+/** After so many one can tell how long all will take. */
+const FRAMES_TO_JUDGE_BY = 25;
 
 export default defineModel<Session>({
   name: "anime4k-video-x2",
@@ -53,6 +55,7 @@ export default defineModel<Session>({
     const rate = perSeconds / seconds;
 
     const result = context.file("upscaled.mp4");
+    const startedAt = performance.now();
     const expectedFrames = Math.max(1, (facts.seconds ?? MAX_SECONDS) * rate);
     const frames = await convert({
       ffmpeg,
@@ -62,7 +65,12 @@ export default defineModel<Session>({
       output: result.path,
       signal,
       maxFrames: Math.ceil(MAX_SECONDS * rate),
-      onFrame: (done) => context.progress(Math.min(done / expectedFrames, 0.99)),
+      onFrame: (done) => {
+        if (done === FRAMES_TO_JUDGE_BY && facts.seconds !== undefined) {
+          checkTime(((performance.now() - startedAt) / 1000) * (expectedFrames / done), context.timeoutSeconds);
+        }
+        context.progress(Math.min(done / expectedFrames, 0.99));
+      },
     });
     context.progress(1);
     context.log(`${frames} frames of ${facts.width} × ${facts.height} at ${rate.toFixed(2)} a second`);
@@ -79,4 +87,12 @@ function checkLimits({ width, height, seconds }: VideoFacts): void {
   if (seconds !== undefined && seconds > MAX_SECONDS) {
     throw new InvalidInput(`video is too long: expected at most ${MAX_SECONDS} s, got ${seconds} s`);
   }
+}
+
+/** Better said after seconds than found out when the time is over. */
+function checkTime(seconds: number, timeoutSeconds: number): void {
+  if (seconds <= timeoutSeconds) return;
+  throw new InvalidInput(
+    `video takes too long here: it would be about ${Math.ceil(seconds / 60)} min, at most ${timeoutSeconds / 60} min are given; make it shorter or smaller`,
+  );
 }

@@ -55,6 +55,8 @@ export interface RunContext<Session> {
   readonly session: Session;
   /** Aborts when the run is cancelled, timed out or its lease is lost. */
   readonly signal: AbortSignal;
+  /** The longest this run may take, seconds. A model that sees that it will not do had better say so than be stopped. */
+  readonly timeoutSeconds: number;
   /** Tells how far the run is, 0 to 1. */
   readonly progress: (fraction: number) => void;
   /** A log line of this request; what is printed to stdout and stderr becomes one too, unattributed. */

@@ -55,7 +55,7 @@ async function setUp(module: string): Promise<void> {
   }
 }
 
-async function runOne({ n, input, directory }: Extract<ToChild, { t: "run" }>): Promise<void> {
+async function runOne({ n, input, directory, timeoutMs }: Extract<ToChild, { t: "run" }>): Promise<void> {
   const { definition, session } = model!;
   const controller = new AbortController();
   runs.set(n, controller);
@@ -63,7 +63,7 @@ async function runOne({ n, input, directory }: Extract<ToChild, { t: "run" }>): 
   const outcome = await execute(
     definition,
     session,
-    { input, directory },
+    { input, directory, timeoutMs },
     {
       signal: controller.signal,
       onProgress(fraction) {

@@ -11,7 +11,7 @@ export type Executed = Extract<RunOutcome, { type: "completed" | "error" }>;
 export async function execute(
   definition: ModelDefinition,
   session: unknown,
-  run: Pick<Run, "input" | "directory">,
+  run: Pick<Run, "input" | "directory" | "timeoutMs">,
   hooks: RunHooks,
 ): Promise<Executed> {
   const startedAt = performance.now();
@@ -20,6 +20,7 @@ export async function execute(
     const output = await definition.run(run.input, {
       session,
       signal: hooks.signal,
+      timeoutSeconds: run.timeoutMs / 1_000,
       progress(fraction) {
         if (Number.isFinite(fraction)) hooks.onProgress?.(Math.min(1, Math.max(0, fraction)));
       },

@@ -155,7 +155,7 @@ class ProcessRunner implements Runner {
       },
     });
     hooks.signal.addEventListener("abort", abort, { once: true });
-    this.#child!.send({ t: "run", n, input: run.input, directory: run.directory });
+    this.#child!.send({ t: "run", n, input: run.input, directory: run.directory, timeoutMs: run.timeoutMs });
     return promise;
   }
 

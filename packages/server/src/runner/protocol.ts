@@ -14,6 +14,8 @@ export type ToChild =
       readonly n: number;
       readonly input: Readonly<Record<string, unknown>>;
       readonly directory: string;
+      /** For the model to know; the server holds it to it. */
+      readonly timeoutMs: number;
     }
   /** Abort the signal of run `n`; the run is over when `ended` comes. */
   | { readonly t: "cancel"; readonly n: number };
