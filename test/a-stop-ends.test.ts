@@ -62,7 +62,7 @@ test("neither a client in the middle of its body nor one that waits for its resu
     headers: { "content-type": "application/json" },
     body: `{"sleep":60}`,
   });
-  while (!server.output().includes("request accepted")) await server.fetch("/healthz");
+  await server.said("request accepted");
   const exited = once(server.process, "exit");
   server.process.kill("SIGTERM");
   expect((await waiting).status).toBeGreaterThanOrEqual(500);

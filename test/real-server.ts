@@ -17,6 +17,8 @@ export interface RealServer extends AsyncDisposable {
   readonly process: ChildProcess;
   /** Everything printed so far. */
   output(): string;
+  /** Waits until this has been printed: log lines are gathered for a moment before they are. */
+  said(text: string | RegExp): Promise<void>;
   /** A request with the test's key. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   submit(model: string, input: unknown): Promise<{ request_id: string; status_url: string; response_url: string }>;
@@ -66,6 +68,13 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     directory,
     process: child,
     output: () => output,
+    async said(text) {
+      const closed = once(child, "close");
+      while (typeof text === "string" ? !output.includes(text) : !text.test(output)) {
+        if (child.exitCode !== null) throw new Error(`The server ended before it said ${text}:\n${output}`);
+        await Promise.race([once(child.stdout, "data"), once(child.stderr, "data"), closed]);
+      }
+    },
     fetch: request,
     async submit(model, input) {
       const answer = await request(`/v2/${model}`, {

@@ -124,7 +124,7 @@ test("a model's input schema that does not compile is told at the start, and sto
   writeFileSync(file, `export default { models: ["./odd.mjs", "./fine.mjs"] };`);
   await using server = await realServer({ config: file });
   await server.ready();
-  expect(server.output()).toContain(`"model":"odd","reason":"${reason}"`);
+  await server.said(`"model":"odd","reason":"${reason}"`);
   const { request_id: id } = await server.submit("fine", {});
   expect(await server.result(id)).toMatchObject({ status: "COMPLETED", output: "well" });
   const refused = await server.fetch("/v2/odd", {
@@ -158,5 +158,5 @@ test("one broken model degrades the server and stops neither it nor the others",
   expect(await server.result(id)).toMatchObject({ status: "COMPLETED" });
   const model = (await (await server.fetch("/v2/models/broken-setup")).json()) as { state: unknown };
   expect(JSON.stringify(model.state)).toMatch(/failed|starting/);
-  expect(server.output()).toMatch(/"model":"broken-setup","reason":"[^"]*the weights are missing/);
+  await server.said(/"model":"broken-setup","reason":"[^"]*the weights are missing/);
 });

@@ -23,7 +23,7 @@ test("one line for each event of a request, with its id and its key's name; no k
   const headers = { "content-type": "application/json" };
   expect((await server.fetch(`/v2/${MODEL}`, { method: "POST", headers, body })).status).toBe(422);
   const crashed = await submit({ crash: true });
-  while (!server.output().includes("request is tried again")) await server.fetch("/healthz");
+  await server.said("request is tried again");
   await server.ready();
   const running = await submit({ sleep: 60 });
   await left("QUEUED", running, server);
@@ -43,7 +43,7 @@ test("a request that expires while it runs is told by the sweep and by the worke
   await using server = await realServer({ config: CONFIG, env: { INFERQ_RESULT_TTL_SECONDS: "1" } });
   const { request_id: id } = await server.submit(MODEL, { sleep: 60 });
   expect(await server.result(id)).toEqual({ error: `Request ${id} not found` });
-  while (!server.output().includes("request expired")) await server.fetch("/healthz");
+  await server.said("request expired");
   const { told } = await logOf(server);
   expect(told(id).slice(0, 2)).toEqual(["request accepted", "request expired before it had an outcome"]);
 });
