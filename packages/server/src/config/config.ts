@@ -35,6 +35,8 @@ export interface Config {
   readonly dataDir?: string;
   /** How long a request and its result exist, in seconds from submission. */
   readonly resultTtlSeconds?: number;
+  /** Longest life that a client may ask for a request, in seconds: `X-Result-TTL`, and the wait for the first reading with `X-Keep-Until-Read`. */
+  readonly resultTtlLimitSeconds?: number;
   /** Origin that clients reach the server under, such as `https://api.example.com`; if not set, the Host of each call. */
   readonly publicUrl?: string;
   /** Addresses or CIDR ranges of proxies whose `X-Forwarded-*` headers are believed. */
@@ -47,6 +49,8 @@ export interface Config {
   readonly mediaLimitBytes?: number;
   /** Longest that a synchronous `POST /v1/{model}` waits, in seconds; the request itself lives on. */
   readonly syncTimeoutSeconds?: number;
+  /** Longest that a client may wait for an outcome in one call (`?wait=`), in seconds. Stay under what the proxies before the server allow. */
+  readonly waitLimitSeconds?: number;
   /** What `x-remaining-credits` says; one public client fails without the header. */
   readonly remainingCredits?: number;
   /** Port of `/metrics` on `127.0.0.1`, for a scraper without a key. On the main port it is for keys made with `inferq keys create --admin` alone, never for those of `INFERQ_API_KEYS`. */
@@ -130,12 +134,14 @@ export const CONFIG_SCHEMA: JsonSchema & { readonly properties: Readonly<Record<
     host: { type: "string", minLength: 1, default: "127.0.0.1" },
     dataDir: { type: "string", minLength: 1, default: ".inferq" },
     resultTtlSeconds: { ...SECONDS, default: 3600 },
+    resultTtlLimitSeconds: { ...SECONDS, default: 604_800 },
     publicUrl: { type: "string", pattern: ORIGIN },
     trustedProxies: { ...TEXTS, default: [] },
     corsOrigins: { type: "array", items: { type: "string", pattern: ORIGIN_OR_ANY }, default: [] },
     bodyLimitBytes: { ...BYTES, default: 64 * 1024 * 1024 },
     mediaLimitBytes: { ...BYTES, default: 512 * 1024 * 1024 },
     syncTimeoutSeconds: { ...SECONDS, default: 120 },
+    waitLimitSeconds: { ...SECONDS, default: 60 },
     remainingCredits: { type: "number", default: 1_000_000 },
     metricsPort: PORT,
     leaseSeconds: { ...SECONDS, default: 30 },

@@ -19,12 +19,20 @@ export const ERRORS = {
   admin_only: { status: 403, sentence: "This key is not an admin key. Create one with `inferq keys create --admin`." },
   unknown_route: { status: 404, sentence: "No such path: {method} {path}. See /docs for the paths there are." },
   unknown_model: { status: 404, sentence: "Model {model} not found. GET /v2/models lists the models served here." },
-  unknown_request: { status: 404, sentence: "Request {id} not found" },
+  unknown: { status: 404, sentence: "Request {id} not found" },
+  expired: { status: 404, sentence: "Request {id} not found" },
   unknown_file: { status: 404, sentence: "File not found. Files are deleted when their request expires." },
   method_not_allowed: { status: 405, sentence: "{method} is not allowed on {path}; it takes {allowed}." },
   wrong_content_type: {
     status: 406,
     sentence: "Content-Type must be application/json or multipart/form-data, got {got}.",
+  },
+  already_finished: { status: 409, sentence: "Request {id} has finished: it is {status}." },
+  not_finished: { status: 409, sentence: "Request {id} has not finished: it is {status}. Cancel it first, or wait." },
+  idempotency_conflict: {
+    status: 409,
+    sentence:
+      "The Idempotency-Key came before with another request ({id}). Send what was sent then, or take a new key for a new request.",
   },
   request_timeout: { status: 408, sentence: "The request was sent too slowly and was given up." },
   body_too_large: { status: 413, sentence: "The body is larger than {limit} bytes, the most that is taken here." },

@@ -9,7 +9,10 @@ export type Modality = "image" | "video" | "audio" | "text";
 /** Canonical parsed input as JSON text, or the blob key of a file that holds this text when it is large. */
 export type StoredInput = { readonly json: string } | { readonly key: string };
 
-/** What a client asked for. Written once, at enqueue, and never changed. */
+/** Lower ones wait for higher ones, but not for ever (see `RequestStore.lease`). */
+export type Priority = -1 | 0 | 1;
+
+/** What a client asked for. Written once, at enqueue; of it only `expiresAt` may come nearer. */
 export interface Submission {
   /** UUIDv7. */
   readonly id: string;
@@ -19,19 +22,25 @@ export interface Submission {
   readonly input: StoredInput;
   /** Whether files lie under `<id>/0/` in the blob store. */
   readonly hasFiles: boolean;
-  /** Higher is leased first; 0 is normal. */
-  readonly priority: number;
+  readonly priority: Priority;
   /** Milliseconds since the epoch, as all times here. */
   readonly createdAt: number;
   /** Not leased before this time. */
   readonly notBefore: number;
   /** Fails with `start_timeout` if no worker has leased it by then. */
   readonly startDeadline: number | null;
+  /** Longest run, ms, where the client asked for less than the model's own limit. */
+  readonly runTimeoutMs: number | null;
   /** From then on the request does not exist (contract, "Result Expiry"). */
   readonly expiresAt: number;
+  /** Where the result is kept until it has been read: how long it lives from then on, ms. */
+  readonly keepMs: number | null;
+  /** One live request of an owner has it at most. */
   readonly idempotencyKey: string | null;
-  /** Digest of model, canonical input and options, compared when the key comes again. */
+  /** Digest of model, canonical input and options, compared when the key comes again; there whenever the key is. */
   readonly idempotencyDigest: string | null;
+  /** The request whose input this one runs again. */
+  readonly retryOf: string | null;
   /** Webhook settings as JSON text. */
   readonly webhook: string | null;
   /** Origin under which the submitter reached the server, for URLs in webhooks. */
@@ -90,6 +99,17 @@ export interface RequestState {
   /** How long the model ran, as the runner measured it; null when it never ran. */
   readonly inferenceMs: number | null;
   readonly result: Result | null;
+  readonly failure: Failure | null;
+}
+
+/** One lease of a request that ended without an outcome: it went back to the queue. */
+export interface PastAttempt {
+  /** The lease's number, from 1. */
+  readonly attempt: number;
+  readonly worker: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** Why it ended; null: it was given back unspent. */
   readonly failure: Failure | null;
 }
 

@@ -12,7 +12,7 @@
  * present one changes nothing: a late worker is refused, whatever it brings.
  * Expiry and deletion remove the request; they are no states.
  */
-import type { Failure, RequestState, Result } from "./request.ts";
+import type { Failure, PastAttempt, RequestState, Result } from "./request.ts";
 
 /** How often a request may be tried when runners crash or leases are lost, and the wait before each next try, in ms. */
 export const CRASH_RETRY_DELAYS_MS: readonly number[] = [1_000, 5_000];
@@ -44,8 +44,9 @@ export type RequestEvent =
 /** `fenced`: another lease, or none, is in force. `finished`: there is an outcome already. `waiting`: not leasable yet. */
 export type Refusal = "fenced" | "finished" | "waiting";
 
+/** `past`: the attempt that ended without an outcome. */
 export type Transition =
-  | { readonly ok: true; readonly state: RequestState }
+  | { readonly ok: true; readonly state: RequestState; readonly past?: PastAttempt }
   | { readonly ok: false; readonly refusal: Refusal };
 
 /** The state after `event` at `now` (ms), or why it is not allowed. Pure. */
@@ -76,7 +77,7 @@ export function transition(state: RequestState, event: RequestEvent, now: number
     case "fail":
       return failed(state, event, now);
     case "release":
-      return to({ ...state, status: "QUEUED", lease: null, notBefore: now });
+      return back(state, { ...state, notBefore: now }, null, now);
     case "lost":
       if (state.status !== "PROCESSING") return refuse("fenced");
       return failed(state, LOST, now);
@@ -108,9 +109,15 @@ function failed(state: RequestState, event: FailedAttempt, now: number): Transit
   const tries = crash ? state.crashes : state.attempts - state.crashes;
   const delay = (crash ? CRASH_RETRY_DELAYS_MS : MODEL_RETRY_DELAYS_MS)[tries];
   if (event.kind !== "error" && delay !== undefined) {
-    return to({ ...spent, status: "QUEUED", lease: null, notBefore: now + (event.retryAfterMs ?? delay) });
+    return back(state, { ...spent, notBefore: now + (event.retryAfterMs ?? delay) }, event.failure, now);
   }
   return to({ ...ended(spent, now), status: "FAILED", failure: event.failure, inferenceMs: event.inferenceMs });
+}
+
+/** From a lease back to the queue. */
+function back(from: RequestState, to: RequestState, failure: Failure | null, now: number): Transition {
+  const past = { attempt: from.leases, worker: from.lease!.worker, startedAt: from.startedAt!, endedAt: now, failure };
+  return { ok: true, state: { ...to, status: "QUEUED", lease: null }, past };
 }
 
 function ended(state: RequestState, now: number): RequestState {

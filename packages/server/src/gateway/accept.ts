@@ -148,9 +148,12 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
         createdAt: now,
         notBefore: now,
         startDeadline: null,
+        runTimeoutMs: null,
         expiresAt: now + settings.resultTtlSeconds * 1000,
+        keepMs: null,
         idempotencyKey: null,
         idempotencyDigest: null,
+        retryOf: null,
         webhook: null,
         publicBase: base,
       });

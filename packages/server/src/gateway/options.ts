@@ -17,8 +17,12 @@ export interface GatewaySettings {
   readonly allowPrivate: AllowPrivate;
   /** Life of a request, its result and its files from the submit on. */
   readonly resultTtlSeconds: number;
+  /** Longest life that a client may ask for. */
+  readonly resultTtlLimitSeconds: number;
   /** How long `POST /v1/{model}` waits for its request. */
   readonly syncTimeoutSeconds: number;
+  /** Longest that one call waits for an outcome (`?wait=`). */
+  readonly waitLimitSeconds: number;
   /** Origins whose pages may call the API (`https://app.example`), or `*`. Files may be read from anywhere. */
   readonly corsOrigins: readonly string[];
   /** Origin to write into URLs whatever Host the caller used; null to take the caller's. */

@@ -31,7 +31,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
     reply: FastifyReply,
   ): void => {
     if (view === undefined || view.owner !== owner) {
-      throw new InferqError("unknown_request", { id: request.params.id });
+      throw new InferqError("unknown", { id: request.params.id });
     }
     if (view.status === "FAILED") failed(reply, view).code(422);
     sendJson(reply, statusBody(view, context.baseOf(request.raw)));
@@ -41,7 +41,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
     const { owner } = context.authenticate(request.headers);
     const { id } = request.params;
     const found = isId(id) ? await store.get(id) : undefined;
-    if (found === undefined || found.owner !== owner) throw new InferqError("unknown_request", { id });
+    if (found === undefined || found.owner !== owner) throw new InferqError("unknown", { id });
     return found;
   };
 

@@ -22,7 +22,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
     await waiter.finished(id, settings.syncTimeoutSeconds * 1000);
     const done = await store.get(id);
-    if (done === undefined) throw new InferqError("unknown_request", { id });
+    if (done === undefined) throw new InferqError("unknown", { id });
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
     if (done.status !== "COMPLETED") {
       if (waiter.stopped) throw new InferqError("sync_stopped", { id });

@@ -2,14 +2,19 @@ import type { Clock } from "../core/clock.ts";
 import { InferqError, sentence } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
 import { queuedState } from "../core/request.ts";
-import type { Request, Submission } from "../core/request.ts";
+import type { PastAttempt, Request, Submission } from "../core/request.ts";
 import { transition } from "../core/transition.ts";
 import type { RequestEvent, Transition } from "../core/transition.ts";
 import type {
+  EnqueueAnswer,
   Finish,
   Lease,
   LeaseWish,
+  ListedRequest,
+  ListWish,
   ModelDepth,
+  Outlook,
+  RequestPage,
   RequestStatus,
   RequestStore,
   SettleAnswer,
@@ -23,18 +28,30 @@ interface Row {
   request: Request;
   /** Whether files lie under any of the request's prefixes, not only under its inputs'. */
   hasFiles: boolean;
+  readonly past: PastAttempt[];
+  /** The position that was told last. */
+  told: number;
 }
+
+/** Of so many leases of a model one is its oldest request's. */
+const OLDEST_EVERY = 8;
 
 /** The reference: a map and a sort. Durable until the process ends; every other driver must agree with it. */
 export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore {
   const rows = new Map<string, Row>();
   const listeners = new Set<(wake: Wake) => void>();
+  /** Model → leases so far. */
+  const leasesOf = new Map<string, number>();
   let disposed = false;
 
   function wake(request: Request): void {
     const finished = request.status === "COMPLETED" || request.status === "FAILED";
-    const hint: Wake = finished ? { type: "finished", id: request.id } : { type: "queued", model: request.model };
-    if (request.status !== "PROCESSING") for (const listener of listeners) listener(hint);
+    if (finished) tell({ type: "finished", id: request.id });
+    else if (request.status === "QUEUED") tell({ type: "queued", model: request.model });
+  }
+
+  function tell(hint: Wake): void {
+    for (const listener of listeners) listener(hint);
   }
 
   /** The row, unless its request has expired. */
@@ -47,6 +64,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
     const next = transition(row.request, event, now);
     if (next.ok) {
       row.request = { ...row.request, ...next.state };
+      if (next.past) row.past.push(next.past);
       if (event.type !== "heartbeat") wake(row.request);
     }
     return next;
@@ -58,28 +76,90 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
     return row.request.id;
   }
 
+  function remove(id: string): boolean {
+    const removed = rows.delete(id);
+    if (removed) tell({ type: "finished", id });
+    return removed;
+  }
+
+  /** The first in the order of leases: by priority, or by age alone. */
+  function takeFirst(waiting: Row[], model: string): Row {
+    const leases = (leasesOf.get(model) ?? 0) + 1;
+    leasesOf.set(model, leases);
+    waiting.sort((a, b) => (leases % OLDEST_EVERY === 0 ? 0 : b.request.priority - a.request.priority) || byId(a, b));
+    return waiting.shift()!;
+  }
+
   function open(): void {
     if (disposed) throw new InferqError("shutting_down");
   }
 
   return {
-    async enqueue(submission: Submission): Promise<void> {
+    async enqueue(submission: Submission): Promise<EnqueueAnswer> {
       open();
-      if (rows.has(submission.id)) throw new Error(`The request id ${submission.id} is taken.`);
+      const { id, owner, idempotencyKey } = submission;
+      if (rows.has(id)) throw new Error(`The request id ${id} is taken.`);
+      const now = clock.now();
+      const first = [...rows.values()].find(
+        ({ request }) =>
+          idempotencyKey !== null &&
+          request.idempotencyKey === idempotencyKey &&
+          request.owner === owner &&
+          request.expiresAt > now,
+      )?.request;
+      if (first !== undefined) return { ok: false, id: first.id, idempotencyDigest: first.idempotencyDigest! };
       const request = { ...submission, ...queuedState(submission) };
-      rows.set(submission.id, { request, hasFiles: submission.hasFiles });
+      rows.set(id, { request, hasFiles: submission.hasFiles, past: [], told: Infinity });
       wake(request);
+      return { ok: true };
     },
 
     status(id: string): RequestStatus | undefined {
       const row = live(id, clock.now());
       if (row === undefined) return undefined;
-      const { owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure } = row.request;
-      return { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure };
+      return toStatus(row.request);
     },
 
     async get(id: string): Promise<Request | undefined> {
       return live(id, clock.now())?.request;
+    },
+
+    async list(wish: ListWish): Promise<RequestPage> {
+      const { owner, status, model, since = -Infinity, until = Infinity, idempotencyKey, before, limit } = wish;
+      const now = clock.now();
+      const found = [...rows.values()]
+        .map(({ request }) => request)
+        .filter((request) => request.owner === owner && request.expiresAt > now)
+        .filter((request) => status === undefined || request.status === status)
+        .filter((request) => model === undefined || request.model === model)
+        .filter((request) => request.createdAt >= since && request.createdAt < until)
+        .filter((request) => idempotencyKey === undefined || request.idempotencyKey === idempotencyKey)
+        .filter((request) => before === undefined || request.id < before)
+        .sort((a, b) => (a.id > b.id ? -1 : 1));
+      const requests = found.slice(0, limit).map(toListed);
+      return { requests, next: found.length > limit ? requests.at(-1)!.id : null };
+    },
+
+    async pastAttempts(id: string): Promise<readonly PastAttempt[]> {
+      return live(id, clock.now())?.past ?? [];
+    },
+
+    outlook(id: string): Outlook | undefined {
+      const now = clock.now();
+      const row = live(id, now);
+      if (row === undefined || row.request.finishedAt !== null) return undefined;
+      if (row.request.status === "PROCESSING") return { position: null, delayed: false, remainingMs: null };
+      const { model, priority, notBefore } = row.request;
+      const ahead = [...rows.values()].filter(
+        (other) =>
+          other.request.model === model &&
+          other.request.status === "QUEUED" &&
+          other.request.priority >= priority &&
+          other.request.expiresAt > now &&
+          byId(other, row) < 0,
+      );
+      row.told = Math.min(row.told, ahead.length + 1);
+      return { position: row.told, delayed: notBefore > now, remainingMs: null };
     },
 
     async lease({ worker, capacity, leaseMs }: LeaseWish): Promise<Lease[]> {
@@ -90,13 +170,26 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
         const waiting = [...rows.values()]
           .filter(({ request }) => request.model === model && request.status === "QUEUED")
           .filter(({ request }) => request.notBefore <= now && request.expiresAt > now)
-          .sort((a, b) => b.request.priority - a.request.priority || byId(a, b));
-        for (const row of waiting.slice(0, most)) {
+          .filter(({ request }) => request.leases > 0 || (request.startDeadline ?? Infinity) > now);
+        for (let left = Math.min(most, waiting.length); left > 0; left--) {
+          const row = takeFirst(waiting, model);
           const token = randomToken();
           const deadline = now + leaseMs;
           apply(row, { type: "lease", token, worker, deadline }, now);
-          const { id, owner, input, leases: attempt, crashes, createdAt, expiresAt } = row.request;
-          taken.push({ id, model, owner, input, attempt, crashes, token, createdAt, expiresAt, deadline });
+          const { id, owner, input, leases: attempt, crashes, runTimeoutMs, createdAt, expiresAt } = row.request;
+          taken.push({
+            id,
+            model,
+            owner,
+            input,
+            attempt,
+            crashes,
+            token,
+            runTimeoutMs,
+            createdAt,
+            expiresAt,
+            deadline,
+          });
         }
       }
       return taken;
@@ -129,11 +222,19 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       const now = clock.now();
       if (finish.type === "expire") {
         const expired = (rows.get(id)?.request.expiresAt ?? Infinity) <= now;
-        return expired && rows.delete(id);
+        return expired && remove(id);
       }
       const row = live(id, now);
       if (row === undefined) return false;
-      return finish.type === "delete" ? rows.delete(id) : apply(row, finish, now).ok;
+      return finish.type === "delete" ? remove(id) : apply(row, finish, now).ok;
+    },
+
+    async expireBy(id: string, at: number): Promise<boolean> {
+      open();
+      const row = live(id, clock.now());
+      if (row === undefined) return false;
+      row.request = { ...row.request, expiresAt: Math.min(row.request.expiresAt, at) };
+      return true;
     },
 
     async sweep(limit: number): Promise<Swept> {
@@ -187,6 +288,16 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       disposed = true;
     },
   };
+}
+
+function toStatus(request: Request): RequestStatus {
+  const { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure } = request;
+  return { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure };
+}
+
+function toListed(request: Request): ListedRequest {
+  const { priority, expiresAt, idempotencyKey, retryOf } = request;
+  return { ...toStatus(request), priority, expiresAt, idempotencyKey, retryOf };
 }
 
 function byId(a: Row, b: Row): number {

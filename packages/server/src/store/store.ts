@@ -2,7 +2,16 @@
  * The contract of the queue's store. Drivers (memory, sqlite) hold no logging, metrics or
  * validation; `src/telemetry` wraps them once. `src/testing` exports the suite that each must pass.
  */
-import type { Failure, Request, Result, Status, StoredInput, Submission } from "../core/request.ts";
+import type {
+  Failure,
+  PastAttempt,
+  Priority,
+  Request,
+  Result,
+  Status,
+  StoredInput,
+  Submission,
+} from "../core/request.ts";
 import type { FailKind, Refusal } from "../core/transition.ts";
 
 /** The light view that answers a status poll; costs no read of input or result. */
@@ -20,6 +29,55 @@ export interface RequestStatus {
   readonly failure: Failure | null;
 }
 
+/** `ok` false: a live request of the same owner has the idempotency key, and nothing was added. */
+export type EnqueueAnswer =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly id: string; readonly idempotencyDigest: string };
+
+/** Which requests of one owner are asked for; every filter that is given must match. */
+export interface ListWish {
+  readonly owner: string;
+  readonly status?: Status;
+  readonly model?: string;
+  /** Created at this time or later, ms. */
+  readonly since?: number;
+  /** Created before this time, ms. */
+  readonly until?: number;
+  readonly idempotencyKey?: string;
+  /** Only those whose ids sort before this one: `next` of the page before. */
+  readonly before?: string;
+  /** How many at most. */
+  readonly limit: number;
+}
+
+/** A request as lists show it. */
+export interface ListedRequest extends RequestStatus {
+  readonly priority: Priority;
+  readonly expiresAt: number;
+  readonly idempotencyKey: string | null;
+  readonly retryOf: string | null;
+}
+
+export interface RequestPage {
+  /** The newest first. Fewer than asked for, even none, where the driver has looked at as many rows as it does at once. */
+  readonly requests: readonly ListedRequest[];
+  /** Where to go on (`before`), or null when there are no more. */
+  readonly next: string | null;
+}
+
+/** What can be told of an unfinished request's way, at no cost. */
+export interface Outlook {
+  /**
+   * QUEUED: at most how many requests of its model with its priority or a higher one that came before it
+   * still wait, itself included. Never more than was told before. Null where that is not known.
+   */
+  readonly position: number | null;
+  /** It waits for the time of its next try. */
+  readonly delayed: boolean;
+  /** Between which times from now, ms, it will probably have its outcome; null until enough runs of its model were seen. */
+  readonly remainingMs: readonly [low: number, high: number] | null;
+}
+
 /** One request handed to a worker. */
 export interface Lease {
   readonly id: string;
@@ -31,6 +89,8 @@ export interface Lease {
   /** Attempts before this one that were lost to a crash of the runner or a worker that went silent. */
   readonly crashes: number;
   readonly token: string;
+  /** Longest run, ms, where the client asked for less than the model's own limit. */
+  readonly runTimeoutMs: number | null;
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly deadline: number;
@@ -106,7 +166,7 @@ export interface StoreStats {
   readonly syncMs: readonly number[];
 }
 
-/** A latency hint, never the truth: whoever gets none must find out by polling. */
+/** A latency hint, never the truth: whoever gets none must find out by polling. `finished`: it has an outcome, or is gone. */
 export type Wake =
   | { readonly type: "queued"; readonly model: string }
   | { readonly type: "finished"; readonly id: string };
@@ -117,13 +177,23 @@ export type Wake =
  * happened not at all. Expired requests are absent from every read, swept or not.
  */
 export interface RequestStore extends AsyncDisposable {
-  /** Adds a request as QUEUED. Rejects if the id is taken. */
-  enqueue(submission: Submission): Promise<void>;
+  /** Adds a request as QUEUED, unless its idempotency key is in use. Rejects if the id is taken. */
+  enqueue(submission: Submission): Promise<EnqueueAnswer>;
   /** The light view; synchronous where the driver holds it in memory, for status polls are the hot path. */
   status(id: string): RequestStatus | undefined | Promise<RequestStatus | undefined>;
   /** The whole request. */
   get(id: string): Promise<Request | undefined>;
-  /** Leases waiting requests, by model the highest priority first, then the oldest id. */
+  /** The owner's requests. */
+  list(wish: ListWish): Promise<RequestPage>;
+  /** The attempts of a request that ended without an outcome, in their order; none where there is no such request. */
+  pastAttempts(id: string): Promise<readonly PastAttempt[]>;
+  /** Synchronous, and O(1) however many wait. Undefined where the request is not unfinished, or the driver cannot tell. */
+  outlook?(id: string): Outlook | undefined;
+  /**
+   * Leases waiting requests, by model the highest priority first, then the oldest id; but every eighth
+   * lease of a model is its oldest request's, whatever its priority, so that nobody waits for ever. One
+   * whose start deadline has passed before its first lease is left to the sweep.
+   */
   lease(wish: LeaseWish): Promise<Lease[]>;
   /** Extends leases to now + `leaseMs`. Answers the tokens that no longer hold: stop those runs. */
   heartbeat(leases: readonly { readonly id: string; readonly token: string }[], leaseMs: number): Promise<string[]>;
@@ -131,6 +201,8 @@ export interface RequestStore extends AsyncDisposable {
   settle(id: string, token: string, settlement: Settlement): Promise<SettleAnswer>;
   /** Ends a request from outside. Answers false if there is none or the event is not allowed in its state. */
   finish(id: string, finish: Finish): Promise<boolean>;
+  /** Lets a request expire at `at`, unless it does so earlier anyway. Answers false if there is none. */
+  expireBy(id: string, at: number): Promise<boolean>;
   /** Returns lost leases to the queue, fails what waited too long, and names up to `limit` expired requests. */
   sweep(limit: number): Promise<Swept>;
   stats(): StoreStats;

@@ -66,9 +66,16 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
   };
 
   return {
-    enqueue: (submission) => store.enqueue(submission).then(() => metrics.accepted(submission.model)),
+    async enqueue(submission) {
+      const answer = await store.enqueue(submission);
+      if (answer.ok) metrics.accepted(submission.model);
+      return answer;
+    },
     status: (id) => store.status(id),
     get: (id) => store.get(id),
+    list: (wish) => store.list(wish),
+    pastAttempts: (id) => store.pastAttempts(id),
+    ...(store.outlook === undefined ? {} : { outlook: store.outlook.bind(store) }),
     async lease(wish) {
       const leases = await store.lease(wish);
       if (debug) {
@@ -91,6 +98,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
       else if (done && finish.type === "expire" && named !== undefined) tellExpired(named);
       return done;
     },
+    expireBy: (id, at) => store.expireBy(id, at),
     async sweep(limit): Promise<Swept> {
       const swept = await store.sweep(limit);
       for (const id of swept.lost) tell(id, tellLost);

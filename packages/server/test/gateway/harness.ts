@@ -123,6 +123,8 @@ export async function startGateway(
       allowPrivate: false,
       resultTtlSeconds: 3600,
       syncTimeoutSeconds: 30,
+      waitLimitSeconds: 60,
+      resultTtlLimitSeconds: 604_800,
       corsOrigins: [],
       publicUrl: null,
       trustedProxies: [],
