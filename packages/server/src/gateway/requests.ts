@@ -1,11 +1,10 @@
 /** The polls: status and result on V2, both in one on V1. A request of another owner does not exist. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { InferqError } from "../core/errors.ts";
-import { isId } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
 import type { RequestStatus } from "../store/store.ts";
 import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
+import { ownRequest, ownStatus } from "./own-request.ts";
 import { sendStreamed } from "./streams.ts";
 
 interface IdPath {
@@ -13,36 +12,18 @@ interface IdPath {
 }
 
 export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
-  const { store, blobs } = context;
+  const { blobs } = context;
 
-  /** The hottest path of the server: no hook, no promise unless the store needs one, one string. */
+  /** No promise unless the store needs one, one string; most polls take the short way in status-poll.ts. */
   const status = (request: FastifyRequest<IdPath>, reply: FastifyReply): undefined | Promise<void> => {
-    const { owner } = context.authenticate(request.headers);
-    const { id } = request.params;
-    const found = isId(id) ? store.status(id) : undefined;
-    if (found instanceof Promise) return found.then((view) => sendStatus(view, owner, request, reply));
-    sendStatus(found, owner, request, reply);
+    const view = ownStatus(context, request.headers, request.params.id);
+    if (view instanceof Promise) return view.then((later) => sendStatus(later, request, reply));
+    sendStatus(view, request, reply);
   };
 
-  const sendStatus = (
-    view: RequestStatus | undefined,
-    owner: string,
-    request: FastifyRequest<IdPath>,
-    reply: FastifyReply,
-  ): void => {
-    if (view === undefined || view.owner !== owner) {
-      throw new InferqError("unknown", { id: request.params.id });
-    }
+  const sendStatus = (view: RequestStatus, request: FastifyRequest<IdPath>, reply: FastifyReply): void => {
     if (view.status === "FAILED") failed(reply, view).code(422);
     sendJson(reply, statusBody(view, context.baseOf(request.raw)));
-  };
-
-  const find = async (request: FastifyRequest<IdPath>): Promise<Request> => {
-    const { owner } = context.authenticate(request.headers);
-    const { id } = request.params;
-    const found = isId(id) ? await store.get(id) : undefined;
-    if (found === undefined || found.owner !== owner) throw new InferqError("unknown", { id });
-    return found;
   };
 
   const sendResult = async (request: FastifyRequest<IdPath>, reply: FastifyReply, found: Request): Promise<void> => {
@@ -54,7 +35,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   app.get("/v2/requests/:id/status", status);
 
   app.get<IdPath>("/v2/requests/:id", async (request, reply) => {
-    const found = await find(request);
+    const found = await ownRequest(context, request.headers, request.params.id);
     if (found.status === "FAILED") failed(reply, found).code(422);
     await sendResult(request, reply, found);
     return reply;
@@ -62,7 +43,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   // HTTP 200 also for FAILED: the contract's 422 is V2's, and V1's pollers read `status` from the body.
   app.get<IdPath>("/v1/requests/:id", async (request, reply) => {
-    const found = await find(request);
+    const found = await ownRequest(context, request.headers, request.params.id);
     if (found.status === "FAILED") failed(reply, found);
     await sendResult(request, reply, found);
     return reply;
