@@ -291,13 +291,14 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
 }
 
 function toStatus(request: Request): RequestStatus {
-  const { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure } = request;
-  return { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure };
+  const { id, owner, model, status, createdAt, startedAt, finishedAt } = request;
+  const { inferenceMs, leases, failure, expiresAt } = request;
+  return { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure, expiresAt };
 }
 
 function toListed(request: Request): ListedRequest {
-  const { priority, expiresAt, idempotencyKey, retryOf } = request;
-  return { ...toStatus(request), priority, expiresAt, idempotencyKey, retryOf };
+  const { priority, idempotencyKey, retryOf } = request;
+  return { ...toStatus(request), priority, idempotencyKey, retryOf };
 }
 
 function byId(a: Row, b: Row): number {

@@ -27,6 +27,8 @@ export interface RequestStatus {
   /** Number of leases so far: the winning attempt's number once COMPLETED. */
   readonly leases: number;
   readonly failure: Failure | null;
+  /** From then on it does not exist, and neither do its files. */
+  readonly expiresAt: number;
 }
 
 /** `ok` false: a live request of the same owner has the idempotency key, and nothing was added. */
@@ -53,7 +55,6 @@ export interface ListWish {
 /** A request as lists show it. */
 export interface ListedRequest extends RequestStatus {
   readonly priority: Priority;
-  readonly expiresAt: number;
   readonly idempotencyKey: string | null;
   readonly retryOf: string | null;
 }

@@ -200,6 +200,7 @@ function toStatus(id: string, row: StatusRow): RequestStatus {
     inferenceMs: row.inference_ms,
     leases: row.leases,
     failure,
+    expiresAt: row.expires_at,
   };
 }
 

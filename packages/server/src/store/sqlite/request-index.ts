@@ -93,6 +93,7 @@ export class RequestIndex {
       inferenceMs: orNull(slots.inferenceMs[slot]!),
       leases: slots.leases[slot]!,
       failure: this.#failures.get(slot) ?? null,
+      expiresAt: slots.expiresAt[slot]!,
     };
   }
 
