@@ -104,6 +104,10 @@ export type StateTuple = readonly [
 /** `true`: done as asked. A tuple: done, and this is the state now. A refusal. Or `error`: it threw, and changed nothing. */
 export type Answer = true | StateTuple | Refusal | "unknown" | { readonly error: string };
 
+export function isTuple(answer: Answer): answer is StateTuple {
+  return Array.isArray(answer);
+}
+
 export function toTuple(state: RequestState): StateTuple {
   return [
     STATUSES.indexOf(state.status),

@@ -38,6 +38,17 @@ export interface Entry {
   readonly startedAt: number | null;
 }
 
+/** What the index knows of a request that is about to be leased. */
+export interface Taken {
+  readonly id: string;
+  readonly model: string;
+  readonly owner: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Number of the lease. */
+  readonly attempt: number;
+}
+
 /**
  * The queue and what a status poll needs, in memory. It holds every unfinished request, and those that
  * finished lately. It changes only by what has been committed, but for `take`, which reserves.
@@ -98,14 +109,10 @@ export class RequestIndex {
   }
 
   /** Takes the first `most` leasable requests of `model` out of its queue, for their lease to be written. */
-  take(
-    model: string,
-    most: number,
-    now: number,
-  ): { id: string; model: string; owner: string; createdAt: number; expiresAt: number; attempt: number }[] {
+  take(model: string, most: number, now: number): Taken[] {
     const slots = this.#slots;
     const queue = this.#queues[this.#modelNumbers.get(model) ?? -1];
-    const taken = [];
+    const taken: Taken[] = [];
     if (queue === undefined) return [];
     while (taken.length < most && queue.ready.size > 0) {
       const slot = queue.ready.pop();

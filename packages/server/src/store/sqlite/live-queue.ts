@@ -1,0 +1,215 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock } from "../../core/clock.ts";
+import type { LeaseWish, ModelDepth, RequestStatus, Wake } from "../store.ts";
+import type { Committed } from "./group-commit.ts";
+import { idFromBytes } from "./id-bytes.ts";
+import * as m from "./messages.ts";
+import type { Answer, Operation } from "./messages.ts";
+import type { Leasable, Reader } from "./reader.ts";
+import { RecentInputs } from "./recent-inputs.ts";
+import { RequestIndex, type Taken } from "./request-index.ts";
+
+/** Wait before an index that could not be loaded is loaded anew, ms. */
+const RELOAD_MS = 1_000;
+
+/**
+ * What the store holds in memory, kept equal to the file: loaded from it in small steps, then changed
+ * by every commit. Whoever waits for a change is told of it from here.
+ */
+export class LiveQueue {
+  readonly #clock: Clock;
+  readonly #submit: (operation: Operation) => Promise<Answer>;
+  readonly #listeners = new Set<(wake: Wake) => void>();
+  readonly #recentInputs = new RecentInputs();
+  #index = new RequestIndex();
+  /** Attempts handed out whose leases could not be written: their runs go on, so their numbers are spent. */
+  readonly #unwritten = new Map<string, number>();
+  /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
+  #fresh = true;
+  /** Requests that were running when the process before this one ended, until they have an outcome: one of them may be what ended it. */
+  readonly #suspects = new Set<string>();
+  /** Null while the file is closed after a failed commit. */
+  #reader: Reader | null = null;
+  #loading: Promise<void> = Promise.resolve();
+  #dueTimer: NodeJS.Timeout | undefined;
+
+  /** `submit` sends an operation to the writer. */
+  constructor(clock: Clock, submit: (operation: Operation) => Promise<Answer>) {
+    this.#clock = clock;
+    this.#submit = submit;
+  }
+
+  /** Whether a request that ran when the process before this one ended may still have no outcome. */
+  get suspects(): boolean {
+    return this.#fresh || this.#suspects.size > 0;
+  }
+
+  /** The file is open: what is known of it is read anew. */
+  open(reader: Reader): void {
+    this.#reader = reader;
+    this.#index = new RequestIndex();
+    this.#startLoading(reader);
+  }
+
+  /** The file is closed. What is in memory stays to be read. */
+  close(): void {
+    clearTimeout(this.#dueTimer);
+    this.#reader = null;
+  }
+
+  async loaded(): Promise<void> {
+    // A failed commit meanwhile starts another load.
+    for (let loading; loading !== this.#loading;) await (loading = this.#loading);
+  }
+
+  /** Undefined says nothing: the index holds not every finished request, and none while it loads. Null: it has expired. */
+  status(id: string, now: number): RequestStatus | undefined | null {
+    return this.#index.status(id, now);
+  }
+
+  depths(now: number): Map<string, ModelDepth> {
+    return this.#index.depths(now);
+  }
+
+  lostLeases(now: number): string[] {
+    return this.#index.lostLeases(now);
+  }
+
+  /** Takes requests out of the queue for their leases to be written, with what their runs need. */
+  take(capacity: LeaseWish["capacity"], now: number, reader: Reader): (Taken & Leasable)[] {
+    this.promote(now);
+    const taken = [...capacity].flatMap(([model, most]) => this.#index.take(model, most, now));
+    try {
+      return taken.flatMap((request) => {
+        const found = this.#recentInputs.take(request.id) ?? reader.leasable(request.id);
+        return found === undefined ? [] : [{ ...request, ...found }]; // deleted, and the index is about to hear of it
+      });
+    } catch (error) {
+      for (const { id } of taken) this.#index.putBack(id, now);
+      throw error;
+    }
+  }
+
+  /** The lease that was handed out as number `attempt` could not be written. */
+  notWritten(id: string, attempt: number): void {
+    this.#unwritten.set(id, attempt);
+  }
+
+  /** What is durable becomes true in memory, and whoever waits for it is told. */
+  committed(batch: readonly Committed[]): void {
+    const finished: string[] = [];
+    const queued = new Set<string>();
+    for (const { operation, answer } of batch) {
+      const id = operation[1];
+      applyCommitted(this.#index, operation, answer);
+      if (operation[0] === m.ENQUEUE && answer === true) {
+        this.#recentInputs.remember(id, operation[5]);
+        queued.add(operation[3]);
+      } else if (operation[0] === m.COMPLETE && answer === true) finished.push(id);
+      else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
+      else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
+        const model = this.#index.status(id, operation[2])?.model;
+        if (model !== undefined) queued.add(model);
+      } else if ((operation[0] === m.DELETE || operation[0] === m.EXPIRE) && answer === true) this.#suspects.delete(id);
+    }
+    if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
+    this.#wake(queued, finished);
+    this.#armDueTimer();
+  }
+
+  /** Makes leasable what has become due. */
+  promote(now: number): void {
+    this.#wake(this.#index.promote(now), []);
+  }
+
+  onWake(listener: (wake: Wake) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #wake(models: ReadonlySet<string>, finished: readonly string[]): void {
+    for (const listener of this.#listeners) {
+      for (const model of models) listener({ type: "queued", model });
+      for (const id of finished) listener({ type: "finished", id });
+    }
+  }
+
+  /** Whoever asks for a lease hears of a load that failed; another follows in a while, for without one nothing is ever leased. */
+  #startLoading(reader: Reader): void {
+    this.#loading = this.#load(reader);
+    const again = (): void => void (this.#reader === reader && this.#startLoading(reader));
+    this.#loading.catch(() => setTimeout(again, RELOAD_MS).unref());
+  }
+
+  /** Fills the index in small steps, so that polls and submits are answered meanwhile. */
+  async #load(reader: Reader): Promise<void> {
+    const index = this.#index;
+    const lost: Promise<unknown>[] = [];
+    for (const chunk of reader.unfinished()) {
+      const now = this.#clock.now();
+      for (const { id, entry } of chunk) {
+        index.add(id, entry, now);
+        if (!this.#fresh || entry.status !== m.PROCESSING) continue;
+        const lostId = idFromBytes(id);
+        this.#suspects.add(lostId);
+        // Where it cannot be written, the next load tries again.
+        lost.push(this.#submit([m.LOST, lostId, now, Infinity]).catch(() => {}));
+      }
+      await nextTurn();
+      if (this.#reader !== reader) return;
+    }
+    await Promise.all(lost);
+    if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
+    this.#fresh = false;
+    for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);
+    this.#unwritten.clear();
+    this.#armDueTimer();
+  }
+
+  /** Wakes workers when the next delayed request becomes due. */
+  #armDueTimer(): void {
+    clearTimeout(this.#dueTimer);
+    const due = this.#index.nextDue;
+    if (due === undefined || this.#reader === null) return;
+    const wait = Math.min(Math.max(due - this.#clock.now(), 1), 2 ** 31 - 1);
+    this.#dueTimer = setTimeout(() => {
+      this.promote(this.#clock.now());
+      this.#armDueTimer();
+    }, wait).unref();
+  }
+}
+
+function applyCommitted(index: RequestIndex, operation: Operation, answer: Answer): void {
+  const id = operation[1];
+  const now = operation[2];
+  if (m.isTuple(answer)) {
+    index.set(id, answer, now);
+    return;
+  }
+  if (answer !== true) {
+    if (operation[0] === m.LEASE) index.putBack(id, now);
+    return;
+  }
+  switch (operation[0]) {
+    case m.ENQUEUE: {
+      const [, , , model, owner, , , , priority, createdAt, due, , expiresAt] = operation;
+      index.add(
+        id,
+        { model, owner, status: m.QUEUED, priority, leases: 0, createdAt, expiresAt, due, startedAt: null },
+        now,
+      );
+      break;
+    }
+    case m.LEASE:
+      index.leased(id, operation[5], now);
+      break;
+    case m.COMPLETE:
+      index.completed(id, operation[5], now);
+      break;
+    case m.DELETE:
+    case m.EXPIRE:
+      index.remove(id);
+      break;
+    default:
+  }
+}
