@@ -1,6 +1,7 @@
 /** Fills a data directory with waiting requests: `node bench/fill.ts <directory> <count> <input as JSON>`. Prints the first id. */
 import { systemClock } from "../packages/server/src/core/clock.ts";
 import { idMaker } from "../packages/server/src/core/ids.ts";
+import type { Submission } from "../packages/server/src/core/request.ts";
 import { sqliteStore } from "../packages/server/src/store/sqlite/sqlite-store.ts";
 
 /** How many submits go into the store at once. */
@@ -24,7 +25,7 @@ for (let done = 0; done < count; done += BATCH) {
 }
 console.log(first);
 
-function submission() {
+function submission(): Submission {
   const now = clock.now();
   return {
     id: newId(),
@@ -36,9 +37,12 @@ function submission() {
     createdAt: now,
     notBefore: now,
     startDeadline: null,
+    runTimeoutMs: null,
     expiresAt: now + LIFETIME_MS,
+    keepMs: null,
     idempotencyKey: null,
     idempotencyDigest: null,
+    retryOf: null,
     webhook: null,
     publicBase: "http://127.0.0.1",
   };

@@ -27,7 +27,7 @@ const result: Result = { kind: "text", text: "word ".repeat(400), reasoning: nul
 const rows: Record<string, string | number>[] = [];
 
 /** Runs `step` in `lanes` loops side by side for the time given, and notes rate and latency. */
-async function measure(what: string, lanes: number, step: () => Promise<void> | void): Promise<void> {
+async function measure(what: string, lanes: number, step: () => unknown): Promise<void> {
   const latencies: number[] = [];
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Submission } from "../core/request.ts";
+import type { Priority, Submission } from "../core/request.ts";
 import { memoryStore } from "../store/memory.ts";
 import type { Finish, RequestStore, Settlement } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
@@ -9,7 +9,7 @@ import type { StoreFactory } from "./store-suite.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =
-  | { readonly do: "enqueue"; readonly model: string; readonly priority: number; readonly delay: number; readonly startWithin: number | null; readonly ttl: number } // prettier-ignore
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number } // prettier-ignore
   | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
   | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
   | { readonly do: "heartbeat"; readonly leases: readonly number[] }
@@ -43,7 +43,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("enqueue" as const),
       model,
-      priority: fc.integer({ min: -1, max: 1 }),
+      priority: fc.constantFrom(-1, 0, 1),
       delay: fc.constantFrom(0, 0, 0, 2_000),
       startWithin: fc.constantFrom(null, null, 3_000),
       ttl: fc.constantFrom(4_000, 20_000, 60_000),

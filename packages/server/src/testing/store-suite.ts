@@ -56,7 +56,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
       it("as QUEUED, word for word", async () => {
         const asked = submission({
           owner: "bob",
-          priority: -3,
+          priority: -1,
           hasFiles: true,
           input: { json: '{"text":"näh 🌹"}' },
           startDeadline: clock.now() + 5_000,
@@ -78,6 +78,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
           inferenceMs: null,
           leases: 0,
           failure: null,
+          expiresAt: asked.expiresAt,
         });
       });
 
@@ -111,7 +112,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
 
     describe("leases", () => {
       it("by priority, then the oldest first, and each once", async () => {
-        const ids = [await enqueue(), await enqueue({ priority: 5 }), await enqueue(), await enqueue({ priority: 5 })];
+        const ids = [await enqueue(), await enqueue({ priority: 1 }), await enqueue(), await enqueue({ priority: 1 })];
         expect((await lease(3)).map(({ id }) => id)).toEqual([ids[1], ids[3], ids[0]]);
         expect((await lease()).map(({ id }) => id)).toEqual([ids[2]]);
         expect(await lease()).toEqual([]);

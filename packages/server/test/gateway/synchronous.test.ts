@@ -129,7 +129,7 @@ test("a store that gives no hints is asked again and again", async () => {
   const silent: RequestStore = {
     ...store,
     async enqueue(submission) {
-      await store.enqueue(submission);
+      const answer = await store.enqueue(submission);
       // Completed by somebody of whom this process hears nothing, after the first look.
       const [lease] = await store.lease({
         worker: "far away",
@@ -138,6 +138,7 @@ test("a store that gives no hints is asked again and again", async () => {
         durable: false,
       });
       asked.push(lease!.token);
+      return answer;
     },
     async status(id) {
       const view = await store.status(id);

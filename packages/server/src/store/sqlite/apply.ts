@@ -1,8 +1,8 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { RequestState } from "../../core/request.ts";
+import type { PastAttempt, RequestState } from "../../core/request.ts";
 import { transition } from "../../core/transition.ts";
-import type { RequestEvent } from "../../core/transition.ts";
-import { idToBytes } from "./id-bytes.ts";
+import type { Refusal, RequestEvent } from "../../core/transition.ts";
+import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import * as m from "./messages.ts";
 import type { Answer, Operation } from "./messages.ts";
 
@@ -17,7 +17,11 @@ type Columns = readonly [
   worker: string | null,
   deadline: number | null,
   startedAt: number | null,
+  input: number,
 ];
+
+/** Stands in for a result where only the refusal of one is of interest. */
+const NO_RESULT = { kind: "text", text: "", reasoning: null } as const;
 
 /** Free pages (1 MB) kept however small the file is. */
 const KEPT_PAGES = 64;
@@ -28,42 +32,71 @@ const KEPT_PAGES = 64;
  * others, load the row, ask `transition`, and save.
  */
 export function applier(db: DatabaseSync): (operation: Operation) => Answer {
-  const insertInput = db.prepare("INSERT INTO inputs VALUES (NULL, ?, ?, ?, ?, ?)");
+  const insertInput =
+    db.prepare(`INSERT INTO inputs (json, key, idempotency_digest, webhook, public_base, run_timeout_ms, keep_ms, retry_of)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
   const deleteInput = db.prepare("DELETE FROM inputs WHERE number = ?");
   const insertResult = db.prepare("INSERT INTO results VALUES (NULL, ?)");
   const deleteResult = db.prepare("DELETE FROM results WHERE number = ?");
+  const insertPast = db.prepare("INSERT INTO past_attempts VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const deletePast = db.prepare("DELETE FROM past_attempts WHERE input = ?");
+  const findByKey = db.prepare(
+    `SELECT id, idempotency_digest AS digest FROM requests JOIN inputs ON inputs.number = requests.input
+      WHERE owner = ? AND idempotency_key = ? AND expires_at > ?`,
+  );
   const insert = db.prepare(
     `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, start_deadline,
       leases, attempts, crashes, input, idempotency_key) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)`,
   );
   const lease = db.prepare(
     `UPDATE requests SET status = 1, leases = ?, lease_token = ?, lease_worker = ?, lease_deadline = ?, started_at = ?
-      WHERE id = ? AND status = 0 AND not_before <= ? AND expires_at > ?`,
+      WHERE id = ? AND status = 0 AND not_before <= ? AND expires_at > ?
+        AND (start_deadline IS NULL OR start_deadline > ? OR leases > 0)`,
   );
   const complete = db.prepare(
     `UPDATE requests SET status = 2, attempts = attempts + 1, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL,
       finished_at = ?, inference_ms = ?, files = files | ?, result = ? WHERE id = ? AND lease_token = ? AND expires_at > ?`,
   );
   const load = db.prepare(
-    `SELECT status, expires_at, not_before, leases, attempts, crashes, lease_token, lease_worker, lease_deadline, started_at
-      FROM requests WHERE id = ?`,
+    `SELECT status, expires_at, not_before, leases, attempts, crashes, lease_token, lease_worker, lease_deadline, started_at,
+      input FROM requests WHERE id = ?`,
   );
   const save = db.prepare(
     `UPDATE requests SET status = ?, not_before = ?, leases = ?, attempts = ?, crashes = ?, lease_token = ?, lease_worker = ?,
       lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ? WHERE id = ?`,
   );
-  const remove = db.prepare("DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result");
+  const remove = db.prepare(
+    "DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result, leases",
+  );
+  const expireBy = db.prepare("UPDATE requests SET expires_at = min(expires_at, ?) WHERE id = ? AND expires_at > ?");
   const freePages = db.prepare("PRAGMA freelist_count");
   const allPages = db.prepare("PRAGMA page_count");
   for (const statement of [load, freePages, allPages]) statement.setReturnArrays(true);
   const key = new Uint8Array(16);
 
   function enqueue(op: Extract<Operation, readonly [typeof m.ENQUEUE, ...unknown[]]>): Answer {
-    const [, id, , model, owner, json, file, files, priority, createdAt, notBefore, startDeadline, expiresAt] = op;
-    const input = insertInput.run(json, file, op[14], op[15], op[16]).lastInsertRowid;
+    const [, id, now, model, owner, json, file, files, priority, createdAt, notBefore, startDeadline, expiresAt] = op;
+    const idempotencyKey = op[13];
+    if (idempotencyKey !== null) {
+      const first = findByKey.get(owner, idempotencyKey, now) as { id: Uint8Array; digest: string } | undefined;
+      if (first !== undefined) return { id: idFromBytes(first.id), idempotencyDigest: first.digest };
+    }
+    const input = insertInput.run(json, file, op[14], op[15], op[16], op[17], op[18], op[19]).lastInsertRowid;
     try {
       idToBytes(id, key);
-      insert.run(key, model, owner, priority, files, createdAt, expiresAt, notBefore, startDeadline, input, op[13]);
+      insert.run(
+        key,
+        model,
+        owner,
+        priority,
+        files,
+        createdAt,
+        expiresAt,
+        notBefore,
+        startDeadline,
+        input,
+        idempotencyKey,
+      );
     } catch (error) {
       if (db.isTransaction) deleteInput.run(input);
       throw error;
@@ -76,27 +109,36 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
     const result = insertResult.run(json).lastInsertRowid;
     if (complete.run(now, inferenceMs, files, result, idToBytes(id, key), token, now).changes === 1) return true;
     deleteResult.run(result);
-    // Refused; the row says why. The statement above matches whatever `transition` would allow.
-    const event = {
-      type: "complete",
-      token,
-      result: { kind: "text", text: "", reasoning: null },
-      inferenceMs,
-    } as const;
-    const answer = evolve(id, event, now);
-    if (typeof answer !== "string")
-      throw new Error(`The row of ${id} is damaged: its lease holds but cannot be settled.`);
-    return answer;
+    const event = { type: "complete", token, result: NO_RESULT, inferenceMs } as const;
+    const why = refusal(id, event, now);
+    // The statement above matches whatever `transition` would allow.
+    if (why === null) throw new Error(`The row of ${id} is damaged: its lease holds but cannot be settled.`);
+    return why;
+  }
+
+  function leased(op: Extract<Operation, readonly [typeof m.LEASE, ...unknown[]]>): Answer {
+    const [, id, now, token, worker, deadline, attempt] = op;
+    if (lease.run(attempt, token, worker, deadline, now, idToBytes(id, key), now, now, now).changes === 1) return true;
+    // What only the statement above knows of: the start deadline has passed, and the sweep is about to say so.
+    return refusal(id, { type: "lease", token, worker, deadline }, now) ?? "waiting";
+  }
+
+  /** Why the row does not allow `event`; null if it does. */
+  function refusal(id: string, event: RequestEvent, now: number): Refusal | "unknown" | null {
+    const row = load.get(idToBytes(id, key)) as unknown as Columns | undefined;
+    if (row === undefined || row[1] <= now) return "unknown";
+    const next = transition(toState(row), event, now);
+    return next.ok ? null : next.refusal;
   }
 
   function evolve(id: string, event: RequestEvent, now: number, deadlineUntil: number | null = null): Answer {
-    idToBytes(id, key);
-    const row = load.get(key) as unknown as Columns | undefined;
+    const row = load.get(idToBytes(id, key)) as unknown as Columns | undefined;
     if (row === undefined || row[1] <= now) return "unknown";
     if (deadlineUntil !== null && (row[8] ?? Infinity) > deadlineUntil) return "fenced";
     const next = transition(toState(row), event, now);
     if (!next.ok) return next.refusal;
-    if (event.type !== "complete") write(next.state);
+    write(next.state);
+    if (next.past) writePast(row[10], next.past);
     return m.toTuple(next.state);
   }
 
@@ -123,12 +165,17 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
     );
   }
 
+  function writePast(input: number, { attempt, worker, startedAt, endedAt, failure }: PastAttempt): void {
+    insertPast.run(input, attempt, worker, startedAt, endedAt, failure?.code ?? null, failure?.message ?? null);
+  }
+
   function removed(id: string, now: number, expired: boolean): Answer {
     const row = remove.get(idToBytes(id, key), now, expired ? 0 : 1) as
-      | { input: number; result: number | null }
+      | { input: number; result: number | null; leases: number }
       | undefined;
     if (row === undefined) return "unknown";
     deleteInput.run(row.input);
+    if (row.leases > 0) deletePast.run(row.input);
     if (row.result !== null) deleteResult.run(row.result);
     return true;
   }
@@ -148,11 +195,8 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
     switch (op[0]) {
       case m.ENQUEUE:
         return enqueue(op);
-      case m.LEASE: {
-        const [, , , token, worker, deadline, attempt] = op;
-        if (lease.run(attempt, token, worker, deadline, now, idToBytes(id, key), now, now).changes === 1) return true;
-        return evolve(id, { type: "lease", token, worker, deadline }, now);
-      }
+      case m.LEASE:
+        return leased(op);
       case m.HEARTBEAT:
         return evolve(id, { type: "heartbeat", token: op[3], deadline: op[4] }, now);
       case m.COMPLETE:
@@ -173,6 +217,8 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
       case m.DELETE:
       case m.EXPIRE:
         return removed(id, now, op[0] === m.EXPIRE);
+      case m.EXPIRE_BY:
+        return expireBy.run(op[3], idToBytes(id, key), now).changes === 1 ? true : "unknown";
       case m.VACUUM:
         return vacuum(op[3]);
     }

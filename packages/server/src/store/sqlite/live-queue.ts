@@ -12,6 +12,9 @@ import { RequestIndex, type Taken } from "./request-index.ts";
 /** Wait before an index that could not be loaded is loaded anew, ms. */
 const RELOAD_MS = 1_000;
 
+/** Operations after which a request has its outcome, or is gone. */
+const ENDS: ReadonlySet<number> = new Set([m.COMPLETE, m.DELETE, m.EXPIRE]);
+
 /**
  * What the store holds in memory, kept equal to the file: loaded from it in small steps, then changed
  * by every commit. Whoever waits for a change is told of it from here.
@@ -103,14 +106,14 @@ export class LiveQueue {
       const id = operation[1];
       applyCommitted(this.#index, operation, answer);
       if (operation[0] === m.ENQUEUE && answer === true) {
-        this.#recentInputs.remember(id, operation[5]);
+        this.#recentInputs.remember(id, operation[5], operation[17]);
         queued.add(operation[3]);
-      } else if (operation[0] === m.COMPLETE && answer === true) finished.push(id);
+      } else if (answer === true && ENDS.has(operation[0])) finished.push(id);
       else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
       else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
-      } else if ((operation[0] === m.DELETE || operation[0] === m.EXPIRE) && answer === true) this.#suspects.delete(id);
+      }
     }
     if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
     this.#wake(queued, finished);
@@ -209,6 +212,9 @@ function applyCommitted(index: RequestIndex, operation: Operation, answer: Answe
     case m.DELETE:
     case m.EXPIRE:
       index.remove(id);
+      break;
+    case m.EXPIRE_BY:
+      index.expireBy(id, operation[3]);
       break;
     default:
   }

@@ -3,7 +3,7 @@
  * each back, after COMMIT. Arrays, not objects: their field names are not copied with every one.
  */
 import type { ErrorCode } from "../../core/errors.ts";
-import type { RequestState, Status } from "../../core/request.ts";
+import type { RequestState, Status, Submission } from "../../core/request.ts";
 import type { FailKind, Refusal } from "../../core/transition.ts";
 import type { Settlement } from "../store.ts";
 
@@ -28,7 +28,8 @@ export const CANCEL = 7;
 export const START_TIMEOUT = 8;
 export const DELETE = 9;
 export const EXPIRE = 10;
-export const VACUUM = 11;
+export const EXPIRE_BY = 11;
+export const VACUUM = 12;
 
 /** Every operation on a request is its kind, its id, the time it was called, and what it brings. */
 export type Operation =
@@ -50,6 +51,9 @@ export type Operation =
       idempotencyDigest: string | null,
       webhook: string | null,
       publicBase: string | null,
+      runTimeoutMs: number | null,
+      keepMs: number | null,
+      retryOf: string | null,
     ]
   | readonly [
       kind: typeof LEASE,
@@ -86,6 +90,7 @@ export type Operation =
   | readonly [kind: typeof CANCEL, id: string, now: number, code: ErrorCode, message: string]
   | readonly [kind: typeof START_TIMEOUT, id: string, now: number, message: string]
   | readonly [kind: typeof DELETE | typeof EXPIRE, id: string, now: number]
+  | readonly [kind: typeof EXPIRE_BY, id: string, now: number, at: number]
   | readonly [kind: typeof VACUUM, id: "", now: number, pages: number];
 
 /** The state after an operation, where it does not follow from the operation itself. */
@@ -101,8 +106,17 @@ export type StateTuple = readonly [
   message: string | null,
 ];
 
-/** `true`: done as asked. A tuple: done, and this is the state now. A refusal. Or `error`: it threw, and changed nothing. */
-export type Answer = true | StateTuple | Refusal | "unknown" | { readonly error: string };
+/** The live request that has an idempotency key. */
+export interface KeyHolder {
+  readonly id: string;
+  readonly idempotencyDigest: string;
+}
+
+/**
+ * `true`: done as asked. A tuple: done, and this is the state now. A refusal. The request that has the
+ * idempotency key already: nothing was enqueued. Or `error`: it threw, and changed nothing.
+ */
+export type Answer = true | StateTuple | Refusal | "unknown" | KeyHolder | { readonly error: string };
 
 export function isTuple(answer: Answer): answer is StateTuple {
   return Array.isArray(answer);
@@ -119,6 +133,16 @@ export function toTuple(state: RequestState): StateTuple {
     state.inferenceMs,
     state.failure?.code ?? null,
     state.failure?.message ?? null,
+  ];
+}
+
+export function enqueueOperation(s: Submission, now: number): Operation {
+  const { json = null, key = null } = s.input as { json?: string; key?: string };
+  const files = s.hasFiles ? INPUT_FILES : 0;
+  // prettier-ignore
+  return [
+    ENQUEUE, s.id, now, s.model, s.owner, json, key, files, s.priority, s.createdAt, s.notBefore, s.startDeadline,
+    s.expiresAt, s.idempotencyKey, s.idempotencyDigest, s.webhook, s.publicBase, s.runTimeoutMs, s.keepMs, s.retryOf,
   ];
 }
 

@@ -1,27 +1,14 @@
 import { DatabaseSync } from "node:sqlite";
-import type { ErrorCode } from "../../core/errors.ts";
-import type { Failure, Request, Result, StoredInput } from "../../core/request.ts";
-import type { ExpiredRequest, RequestStatus } from "../store.ts";
+import type { PastAttempt, Priority, Request, Result, StoredInput } from "../../core/request.ts";
+import type { ExpiredRequest, ListWish, RequestStatus } from "../store.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
+import { lister, type Stretch } from "./lister.ts";
 import type { Entry } from "./request-index.ts";
+import { STATUS_COLUMNS, toFailure, toStatus, type FailureColumns, type StatusRow } from "./status-row.ts";
 
 /** Rows looked at in one step of a scan; some milliseconds. */
 const CHUNK_ROWS = 2000;
-
-interface StatusRow {
-  readonly status: number;
-  readonly model: string;
-  readonly owner: string;
-  readonly leases: number;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly started_at: number | null;
-  readonly finished_at: number | null;
-  readonly inference_ms: number | null;
-  readonly failure_code: ErrorCode | null;
-  readonly failure_message: string | null;
-}
 
 interface ExpiredRow {
   readonly id: Uint8Array;
@@ -36,8 +23,20 @@ interface InputRow {
   readonly key: string | null;
 }
 
+interface RunRow extends InputRow {
+  readonly crashes: number;
+  readonly run_timeout_ms: number | null;
+}
+
+interface PastRow extends FailureColumns {
+  readonly attempt: number;
+  readonly worker: string;
+  readonly started_at: number;
+  readonly ended_at: number;
+}
+
 interface WholeRow extends StatusRow, InputRow {
-  readonly priority: number;
+  readonly priority: Priority;
   readonly files: number;
   readonly not_before: number;
   readonly start_deadline: number | null;
@@ -50,13 +49,17 @@ interface WholeRow extends StatusRow, InputRow {
   readonly idempotency_digest: string | null;
   readonly webhook: string | null;
   readonly public_base: string | null;
+  readonly run_timeout_ms: number | null;
+  readonly keep_ms: number | null;
+  readonly retry_of: string | null;
   readonly result_json: string | null;
 }
 
-/** What is to run, and how often a process has died of it, or with it. */
+/** What a lease needs that the index does not hold: what is to run, how long at most, and how often a process has died of it, or with it. */
 export interface Leasable {
   readonly input: StoredInput;
   readonly crashes: number;
+  readonly runTimeoutMs: number | null;
 }
 
 /** What is read from the file, on a connection of its own that cannot write. Every read is one short transaction, so the log can always be copied. */
@@ -66,6 +69,8 @@ export class Reader implements Disposable {
   readonly #status;
   readonly #whole;
   readonly #input;
+  readonly #past;
+  readonly #list;
   readonly #expired;
   readonly #startOverdue;
   readonly #chunkEnd;
@@ -74,18 +79,22 @@ export class Reader implements Disposable {
   constructor(path: string) {
     const db = new DatabaseSync(path, { readOnly: true });
     this.#db = db;
-    this.#status = db.prepare(
-      `SELECT status, model, owner, leases, created_at, expires_at, started_at, finished_at, inference_ms, failure_code,
-        failure_message FROM requests WHERE id = ?`,
-    );
+    this.#status = db.prepare(`SELECT ${STATUS_COLUMNS} FROM requests WHERE id = ?`);
     this.#whole = db.prepare(
       `SELECT requests.*, inputs.json, inputs.key, inputs.idempotency_digest, inputs.webhook, inputs.public_base,
-        results.json AS result_json FROM requests JOIN inputs ON inputs.number = requests.input
+        inputs.run_timeout_ms, inputs.keep_ms, inputs.retry_of, results.json AS result_json FROM requests JOIN inputs ON inputs.number = requests.input
         LEFT JOIN results ON results.number = requests.result WHERE requests.id = ?`,
     );
     this.#input = db.prepare(
-      "SELECT json, key, crashes FROM requests JOIN inputs ON inputs.number = requests.input WHERE requests.id = ?",
+      `SELECT json, key, crashes, run_timeout_ms FROM requests JOIN inputs ON inputs.number = requests.input
+        WHERE requests.id = ?`,
     );
+    this.#past = db.prepare(
+      `SELECT attempt, worker, past_attempts.started_at, ended_at, past_attempts.failure_code, past_attempts.failure_message
+        FROM requests JOIN past_attempts ON past_attempts.input = requests.input
+        WHERE requests.id = ? AND expires_at > ? ORDER BY attempt`,
+    );
+    this.#list = lister(db);
     this.#expired = db.prepare(
       "SELECT id, owner, model, status, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?",
     );
@@ -119,6 +128,9 @@ export class Reader implements Disposable {
       expiresAt: row.expires_at,
       idempotencyKey: row.idempotency_key,
       idempotencyDigest: row.idempotency_digest,
+      runTimeoutMs: row.run_timeout_ms,
+      keepMs: row.keep_ms,
+      retryOf: row.retry_of,
       webhook: row.webhook,
       publicBase: row.public_base,
       attempts: row.attempts,
@@ -131,10 +143,22 @@ export class Reader implements Disposable {
     };
   }
 
-  /** What a lease needs that the index does not hold. */
   leasable(id: string): Leasable | undefined {
-    const row = this.#input.get(idToBytes(id, this.#key)) as unknown as (InputRow & { crashes: number }) | undefined;
-    return row && { input: toInput(row), crashes: row.crashes };
+    const row = this.#input.get(idToBytes(id, this.#key)) as unknown as RunRow | undefined;
+    return row && { input: toInput(row), crashes: row.crashes, runTimeoutMs: row.run_timeout_ms };
+  }
+
+  pastAttempts(id: string, now: number): PastAttempt[] {
+    const rows = this.#past.all(idToBytes(id, this.#key), now) as unknown as PastRow[];
+    return rows.map((row) => {
+      const { attempt, worker, started_at: startedAt, ended_at: endedAt } = row;
+      return { attempt, worker, startedAt, endedAt, failure: toFailure(row) };
+    });
+  }
+
+  /** The first requests of a list, out of as many rows as are looked at in one step. */
+  list(wish: ListWish, now: number): Stretch {
+    return this.#list(wish, now);
   }
 
   expired(now: number, limit: number): ExpiredRequest[] {
@@ -184,24 +208,6 @@ function toEntry(row: ChunkRow): { id: Uint8Array; entry: Entry } {
   const [id, model, owner, status, priority, leases, createdAt, expiresAt, notBefore, leaseDeadline, startedAt] = row;
   const due = status === PROCESSING ? leaseDeadline! : notBefore;
   return { id, entry: { model, owner, status, priority, leases, createdAt, expiresAt, due, startedAt } };
-}
-
-function toStatus(id: string, row: StatusRow): RequestStatus {
-  const failure: Failure | null =
-    row.failure_code === null ? null : { code: row.failure_code, message: row.failure_message! };
-  return {
-    id,
-    owner: row.owner,
-    model: row.model,
-    status: STATUSES[row.status]!,
-    createdAt: row.created_at,
-    startedAt: row.started_at,
-    finishedAt: row.finished_at,
-    inferenceMs: row.inference_ms,
-    leases: row.leases,
-    failure,
-    expiresAt: row.expires_at,
-  };
 }
 
 function toInput(row: InputRow): StoredInput {

@@ -8,10 +8,10 @@ const LONGEST_CHARS = 4096;
 export class RecentInputs {
   readonly #inputs = new Map<string, Leasable>();
 
-  remember(id: string, json: string | null): void {
+  remember(id: string, json: string | null, runTimeoutMs: number | null): void {
     if (json === null || json.length > LONGEST_CHARS) return;
     // An input is remembered for the first lease only: before that nothing can have crashed.
-    this.#inputs.set(id, { input: { json }, crashes: 0 });
+    this.#inputs.set(id, { input: { json }, crashes: 0, runTimeoutMs });
     if (this.#inputs.size <= KEPT) return;
     for (const oldest of this.#inputs.keys()) {
       this.#inputs.delete(oldest);

@@ -186,6 +186,12 @@ export class RequestIndex {
     }
   }
 
+  /** Lets a request expire at `at`, unless it does so earlier anyway. */
+  expireBy(id: string, at: number): void {
+    const slot = this.#slots.find(id);
+    if (slot >= 0) this.#slots.expiresAt[slot] = Math.min(this.#slots.expiresAt[slot]!, at);
+  }
+
   remove(id: string): void {
     const slots = this.#slots;
     const slot = slots.find(id);

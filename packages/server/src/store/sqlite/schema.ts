@@ -56,6 +56,23 @@ export const MIGRATIONS: readonly string[] = [
     WHERE start_deadline IS NOT NULL AND status = 0 AND leases = 0;
   CREATE INDEX requests_by_idempotency_key ON requests (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
   `,
+  `
+  ALTER TABLE inputs ADD COLUMN run_timeout_ms REAL;
+  ALTER TABLE inputs ADD COLUMN keep_ms REAL;
+  ALTER TABLE inputs ADD COLUMN retry_of TEXT;
+
+  -- Attempts that ended without an outcome; most requests have none.
+  CREATE TABLE past_attempts (
+    input INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL NOT NULL,
+    failure_code TEXT,
+    failure_message TEXT,
+    PRIMARY KEY (input, attempt)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Four times SQLite's own: a batch touches fewer pages, and writing them is most of what a commit costs. */

@@ -1,13 +1,18 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
 import { InferqError, sentence } from "../../core/errors.ts";
 import { isId, randomToken } from "../../core/ids.ts";
-import type { Request, Submission } from "../../core/request.ts";
+import type { PastAttempt, Request, Submission } from "../../core/request.ts";
 import type {
+  EnqueueAnswer,
   Finish,
   Lease,
   LeaseWish,
+  ListedRequest,
+  ListWish,
+  RequestPage,
   RequestStatus,
   RequestStore,
   SettleAnswer,
@@ -25,6 +30,9 @@ import { Reader } from "./reader.ts";
 
 /** Pages given back to the file system by one sweep: 4 MB. */
 const VACUUM_PAGES = 256;
+
+/** Steps in which a page of a list is looked for, each some milliseconds: after them, the caller is told where to go on. */
+const LIST_STEPS = 16;
 
 export interface SqliteStoreOptions {
   /** The data directory; made if it is missing. One store at a time holds it. */
@@ -91,15 +99,11 @@ class Store implements SqliteStore {
     await this.#queue.loaded();
   }
 
-  async enqueue(s: Submission): Promise<void> {
-    const { json = null, key = null } = s.input as { json?: string; key?: string };
-    const files = s.hasFiles ? m.INPUT_FILES : 0;
-    // prettier-ignore
-    const answer = await this.#commits.submit([
-      m.ENQUEUE, s.id, this.#clock.now(), s.model, s.owner, json, key, files, s.priority, s.createdAt, s.notBefore,
-      s.startDeadline, s.expiresAt, s.idempotencyKey, s.idempotencyDigest, s.webhook, s.publicBase,
-    ]);
-    if (answer !== true) throw new Error(`Enqueueing ${s.id} was answered ${JSON.stringify(answer)}.`);
+  async enqueue(submission: Submission): Promise<EnqueueAnswer> {
+    const answer = await this.#commits.submit(m.enqueueOperation(submission, this.#clock.now()));
+    if (answer === true) return { ok: true };
+    if (typeof answer === "object" && "idempotencyDigest" in answer) return { ok: false, ...answer };
+    throw new Error(`Enqueueing ${submission.id} was answered ${JSON.stringify(answer)}.`);
   }
 
   status(id: string): RequestStatus | undefined {
@@ -111,6 +115,24 @@ class Store implements SqliteStore {
 
   async get(id: string): Promise<Request | undefined> {
     return isId(id) ? this.#read((reader) => reader.request(id, this.#clock.now())) : undefined;
+  }
+
+  async list(wish: ListWish): Promise<RequestPage> {
+    const requests: ListedRequest[] = [];
+    let asked = wish;
+    for (let step = 0; step < LIST_STEPS; step++) {
+      if (step > 0) await nextTurn();
+      const { found, next } = this.#read((reader) => reader.list(asked, this.#clock.now()));
+      requests.push(...found);
+      if (next === null) return { requests, next };
+      asked = { ...wish, before: next, limit: wish.limit - requests.length };
+      if (asked.limit === 0) break;
+    }
+    return { requests, next: asked.before! };
+  }
+
+  async pastAttempts(id: string): Promise<readonly PastAttempt[]> {
+    return isId(id) ? this.#read((reader) => reader.pastAttempts(id, this.#clock.now())) : [];
   }
 
   async lease({ worker, capacity, leaseMs, durable }: LeaseWish): Promise<Lease[]> {
@@ -166,6 +188,10 @@ class Store implements SqliteStore {
         : [finish.type === "delete" ? m.DELETE : m.EXPIRE, id, now],
     );
     return typeof answer !== "string";
+  }
+
+  async expireBy(id: string, at: number): Promise<boolean> {
+    return isId(id) && (await this.#commits.submit([m.EXPIRE_BY, id, this.#clock.now(), at])) === true;
   }
 
   async sweep(limit: number): Promise<Swept> {

@@ -1,0 +1,74 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Priority } from "../../core/request.ts";
+import type { ListedRequest, ListWish } from "../store.ts";
+import { idFromBytes, idToBytes } from "./id-bytes.ts";
+import { STATUSES } from "./messages.ts";
+import { STATUS_COLUMNS, toStatus, type StatusRow } from "./status-row.ts";
+
+/** Rows looked at in one step; a few milliseconds. */
+const STEP_ROWS = 2000;
+
+interface ListedRow extends StatusRow {
+  readonly id: Uint8Array;
+  readonly priority: Priority;
+  readonly idempotency_key: string | null;
+  readonly retry_of: string | null;
+}
+
+/** What one step of a list has found, and where the next goes on; null: there is no more. */
+export interface Stretch {
+  readonly found: readonly ListedRequest[];
+  readonly next: string | null;
+}
+
+/** Sorts behind every id. */
+const BEHIND_ALL = new Uint8Array(17).fill(0xff);
+const BEFORE_ALL = new Uint8Array(0);
+
+/**
+ * Lists in the order of the rows themselves, from the newest back: they need no index of their own, which
+ * every submit would have to write, and a page that another owner's rows lie between is found in steps.
+ */
+export function lister(db: DatabaseSync): (wish: ListWish, now: number) => Stretch {
+  // `expires_at` and `owner` have indexes of other orders, which the plus keeps from being used.
+  const rows = `SELECT id, ${STATUS_COLUMNS}, priority, idempotency_key, retry_of
+    FROM requests CROSS JOIN inputs ON inputs.number = requests.input
+    WHERE id >= $from AND id < $before AND +owner = $owner AND +expires_at > $now
+      AND ($status IS NULL OR status = $status) AND ($model IS NULL OR model = $model)
+      AND created_at >= $since AND created_at < $until`;
+  const end = "ORDER BY id DESC LIMIT $most";
+  const all = db.prepare(`${rows} ${end}`);
+  const byKey = db.prepare(`${rows.replace("+owner", "owner")} AND idempotency_key = $key ${end}`);
+  const lastOfStep = db.prepare(
+    `SELECT id FROM requests WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ${STEP_ROWS - 1}`,
+  );
+
+  return (wish, now) => {
+    const { owner, status, model, since, until, idempotencyKey, limit } = wish;
+    const before = wish.before === undefined ? BEHIND_ALL : idToBytes(wish.before, new Uint8Array(16));
+    // One owner's rows with the same key are few: one live, and those that the sweep has yet to remove.
+    const last = idempotencyKey === undefined ? (lastOfStep.get(before) as { id: Uint8Array } | undefined) : undefined;
+    const values = {
+      $from: last?.id ?? BEFORE_ALL,
+      $before: before,
+      $owner: owner,
+      $now: now,
+      $status: status === undefined ? null : STATUSES.indexOf(status),
+      $model: model ?? null,
+      $since: since ?? -Infinity,
+      $until: until ?? Infinity,
+      $most: limit + 1,
+    };
+    const found = (idempotencyKey === undefined
+      ? all.all(values)
+      : byKey.all({ ...values, $key: idempotencyKey })) as unknown as ListedRow[];
+    const requests = found.slice(0, limit).map(toListed);
+    if (found.length > limit) return { found: requests, next: requests.at(-1)!.id };
+    return { found: requests, next: last === undefined ? null : idFromBytes(last.id) };
+  };
+}
+
+function toListed(row: ListedRow): ListedRequest {
+  const { priority, idempotency_key: idempotencyKey, retry_of: retryOf } = row;
+  return { ...toStatus(idFromBytes(row.id), row), priority, idempotencyKey, retryOf };
+}
