@@ -14,7 +14,7 @@ export interface WorkerModel {
   readonly name: string;
   readonly definition: ModelDefinition;
   readonly runner: Runner;
-  /** Execution limit, ms. */
+  /** Execution limit, ms; a request may ask for less. */
   readonly timeoutMs: number;
 }
 
@@ -25,7 +25,7 @@ export type Materialize = (
   context: { readonly directory: string; readonly signal: AbortSignal },
 ) => Promise<Readonly<Record<string, unknown>>>;
 
-/** Why a worker ends an attempt before its time: it is stopping, or the lease is no longer its own. */
+/** Why a worker ends an attempt before its time: it is stopping, or the lease is no longer its own (another's, or the request has ended). */
 export type AbortReason = "stop" | "lost";
 
 export interface AttemptContext {
@@ -50,6 +50,7 @@ export interface AttemptEnd {
 
 export async function attempt(lease: Lease, model: WorkerModel, context: AttemptContext): Promise<AttemptEnd> {
   const { signal, directory, blobs } = context;
+  const timeoutMs = Math.min(model.timeoutMs, lease.runTimeoutMs ?? Infinity);
   let inferenceMs = 0;
   try {
     const stored = await readInput(lease.input, blobs);
@@ -58,11 +59,11 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     context.onPlaced();
     if (runner.state.type !== "ready") return { settlement: { type: "release" } }; // its process ended meanwhile
     const { id, attempt, crashes } = lease;
-    const run = { id, attempt, input, directory, timeoutMs: model.timeoutMs, alone: crashes > 0 };
+    const run = { id, attempt, input, directory, timeoutMs, alone: crashes > 0 };
     const outcome = await runner.run(run, { signal, onLog: context.onLog });
     inferenceMs = outcome.inferenceMs;
     const noDirectory = input === stored && "noDirectory" in outcome && (outcome.noDirectory ?? false);
-    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, model, signal), noDirectory };
+    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, timeoutMs, signal), noDirectory };
     const kind = definition.outputOf?.(stored) ?? definition.output;
     const result = await storeOutput(outcome.output, {
       id: lease.id,
@@ -96,7 +97,7 @@ async function readInput(stored: StoredInput, blobs: BlobStore): Promise<Record<
 
 function settlementOf(
   outcome: Exclude<RunOutcome, { type: "completed" }>,
-  model: WorkerModel,
+  timeoutMs: number,
   signal: AbortSignal,
 ): Settlement | null {
   const { inferenceMs } = outcome;
@@ -113,7 +114,7 @@ function settlementOf(
     case "crashed":
       return failed("crash", "runner_crashed", sentence("runner_crashed", { detail: outcome.message }), inferenceMs);
     case "timed_out":
-      return failed("error", "run_timeout", sentence("run_timeout", { seconds: model.timeoutMs / 1_000 }), inferenceMs);
+      return failed("error", "run_timeout", sentence("run_timeout", { seconds: timeoutMs / 1_000 }), inferenceMs);
     case "aborted":
       return abandoned(signal);
   }
