@@ -1,13 +1,21 @@
-/** Keeps a worker's leases alive, and tells it which it has lost. */
+/** Keeps a worker's leases alive, and tells it which it has lost: at the store's hint, by looking, by heartbeat. */
 import type { Clock } from "../core/clock.ts";
-import type { Lease, RequestStore } from "../store/store.ts";
+import type { Lease, RequestStatus, RequestStore } from "../store/store.ts";
 import type { Log } from "./log.ts";
+
+/** How often one looks whether requests have ended, ms: a hint may never arrive, and a cancelled run is to hear of it within a second. */
+const LOOK_EVERY_MS = 500;
+
+/** Called once when a lease no longer holds. `outcome`: that of its request, or `gone`, where that is why. */
+export type OnLost = (outcome?: string) => void;
 
 interface Held {
   readonly id: string;
   readonly token: string;
   deadline: number;
-  readonly onLost: () => void;
+  /** Its holder writes how it ended: what becomes of it meanwhile the holder hears from that write. */
+  settling: boolean;
+  readonly onLost: OnLost;
 }
 
 export class LeaseKeeper {
@@ -15,10 +23,12 @@ export class LeaseKeeper {
   readonly #clock: Clock;
   readonly #leaseMs: number;
   readonly #log: Log;
-  /** By token. */
+  /** By the id of the request. */
   readonly #held = new Map<string, Held>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #unsubscribe: (() => void) | undefined;
   #asking = false;
+  #looking = false;
 
   constructor(options: {
     readonly store: RequestStore;
@@ -34,25 +44,42 @@ export class LeaseKeeper {
 
   /** Beats at a third of the lease time: two beats may fail before a lease runs out. */
   start(): void {
-    this.#timer ??= setInterval(() => void this.beat(), this.#leaseMs / 3);
+    if (this.#timers.length > 0) return;
+    this.#timers.push(
+      setInterval(() => void this.beat(), this.#leaseMs / 3),
+      setInterval(() => void this.look(), LOOK_EVERY_MS),
+    );
+    this.#unsubscribe = this.#store.onWake?.((wake) => {
+      if (wake.type !== "finished") return;
+      const held = this.#held.get(wake.id);
+      if (held !== undefined) void this.#lookAt([held]);
+    });
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#unsubscribe?.();
   }
 
-  /** Keeps `lease` until `drop`; calls `onLost` once if it is lost before. */
-  hold(lease: Lease, onLost: () => void): void {
-    this.#held.set(lease.token, { id: lease.id, token: lease.token, deadline: lease.deadline, onLost });
+  /** Keeps `lease` until `drop`. A lease of the same request that is held still is lost: there is one at a time. */
+  hold({ id, token, deadline }: Lease, onLost: OnLost): void {
+    const former = this.#held.get(id);
+    if (former !== undefined) this.#lose(former);
+    this.#held.set(id, { id, token, deadline, settling: false, onLost });
   }
 
-  drop(token: string): void {
-    this.#held.delete(token);
+  /** From now on `lease` is kept, and nobody is told when it is lost. */
+  settling(lease: Lease): void {
+    const held = this.#find(lease);
+    if (held !== undefined) held.settling = true;
   }
 
-  holds(token: string): boolean {
-    return (this.#held.get(token)?.deadline ?? -Infinity) > this.#clock.now();
+  drop(lease: Lease): void {
+    if (this.#find(lease) !== undefined) this.#held.delete(lease.id);
+  }
+
+  holds(lease: Lease): boolean {
+    return (this.#find(lease)?.deadline ?? -Infinity) > this.#clock.now();
   }
 
   /**
@@ -66,8 +93,10 @@ export class LeaseKeeper {
     const asked = [...this.#held.values()];
     const deadline = this.#clock.now() + this.#leaseMs; // taken before asking: at least this much is granted
     try {
-      const lost = await this.#store.heartbeat(asked, this.#leaseMs);
-      for (const token of lost) this.#lose(token);
+      const tokens = new Set(await this.#store.heartbeat(asked, this.#leaseMs));
+      const lost = asked.filter(({ token }) => tokens.has(token));
+      await this.#lookAt(lost); // a request that has ended is no fault
+      for (const held of lost) this.#lose(held);
       for (const held of asked) held.deadline = deadline;
     } catch (error) {
       this.#log.warn({ err: error, leases: asked.length }, "heartbeat failed; tried again before the leases run out");
@@ -77,14 +106,51 @@ export class LeaseKeeper {
     }
   }
 
-  #loseOverdue(): void {
-    const now = this.#clock.now();
-    for (const { token, deadline } of this.#held.values()) if (deadline <= now) this.#lose(token);
+  /** Finds the leases whose requests have ended: cancelled, deleted, expired. It costs reads and no write. */
+  async look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    await this.#lookAt([...this.#held.values()]);
+    this.#looking = false;
   }
 
-  #lose(token: string): void {
-    const held = this.#held.get(token); // gone if it was settled while we asked
-    this.#held.delete(token);
-    held?.onLost();
+  /** Never rejects: a store that cannot be read now is asked again, and heartbeats tell of it. */
+  async #lookAt(held: readonly Held[]): Promise<void> {
+    const later: Promise<void>[] = [];
+    try {
+      for (const each of held) {
+        if (each.settling) continue;
+        const view = this.#store.status(each.id);
+        if (view instanceof Promise) later.push(view.then((found) => this.#judge(each, found)));
+        else this.#judge(each, view);
+      }
+      await Promise.all(later);
+    } catch (error) {
+      this.#log.debug({ err: error }, "looking for ended requests failed; done again soon");
+      await Promise.allSettled(later);
+    }
+  }
+
+  #judge(held: Held, view: RequestStatus | undefined): void {
+    if (view === undefined) this.#lose(held, "gone");
+    else if (view.status === "COMPLETED" || view.status === "FAILED") {
+      this.#lose(held, view.failure?.code ?? view.status);
+    }
+  }
+
+  #loseOverdue(): void {
+    const now = this.#clock.now();
+    for (const held of this.#held.values()) if (held.deadline <= now) this.#lose(held);
+  }
+
+  #lose(held: Held, outcome?: string): void {
+    if (this.#held.get(held.id) !== held) return; // dropped while we asked
+    this.#held.delete(held.id);
+    if (!held.settling) held.onLost(outcome);
+  }
+
+  #find({ id, token }: Lease): Held | undefined {
+    const held = this.#held.get(id);
+    return held?.token === token ? held : undefined;
   }
 }

@@ -168,15 +168,17 @@ export class Worker implements AsyncDisposable {
 
   #begin(lease: Lease): void {
     const controller = new AbortController();
-    this.#keeper.hold(lease, () => {
-      this.#options.log.warn(about(lease), "lease lost; its run is ended");
+    this.#keeper.hold(lease, (outcome) => {
+      const { log } = this.#options;
+      if (outcome === undefined) log.warn(about(lease), "lease lost; its run is ended");
+      else log.info({ ...about(lease), outcome }, "the request has ended meanwhile; so does its run");
       controller.abort("lost" satisfies AbortReason);
     });
     if (this.#stopped !== undefined) controller.abort("stop" satisfies AbortReason); // asked before the stop
     const attempt = this.#attempt(lease, controller.signal)
       .catch((error: unknown) => this.#options.log.error({ ...about(lease), err: error }, "cleaning up failed"))
       .finally(() => {
-        this.#keeper.drop(lease.token);
+        this.#keeper.drop(lease);
         this.#active.delete(attempt);
         if (this.#active.size === IN_HAND_AT_MOST - 1) this.#ask();
       });
@@ -222,14 +224,14 @@ export class Worker implements AsyncDisposable {
    */
   async #settle(lease: Lease, wanted: Settlement, signal: AbortSignal): Promise<SettleAnswer | undefined> {
     const { store, log } = this.#options;
+    this.#keeper.settling(lease);
     let settlement = wanted;
     let triedBefore = false;
     for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
       try {
         const answer = await store.settle(lease.id, lease.token, settlement);
-        this.#keeper.drop(lease.token);
-        if (!answer.ok)
-          log.warn({ ...about(lease), refusal: answer.refusal }, "settle refused: the lease no longer holds");
+        this.#keeper.drop(lease);
+        if (!answer.ok) this.#tellRefused(lease, answer.refusal, signal);
         if (answer.ok && settlement.type === "complete") this.#pauseMs = 0;
         // An earlier try may have been written though its answer was lost: then it is our own outcome that refuses us.
         return !answer.ok && triedBefore ? undefined : answer;
@@ -246,9 +248,18 @@ export class Worker implements AsyncDisposable {
         log.warn({ ...about(lease), err: error }, "settling failed; tried again while the lease holds");
         // A signal that has aborted would end every wait at once: the loop would never let anything else happen.
         await wait(waitMs, undefined, signal.aborted ? {} : { signal }).catch(() => {});
-        if (!this.#keeper.holds(lease.token)) return undefined;
+        if (!this.#keeper.holds(lease)) return undefined;
       }
     }
+  }
+
+  /** Once, and as a fault only where it is one: that the lease was lost, or its request had ended, may have been told before. */
+  #tellRefused(lease: Lease, refusal: string, signal: AbortSignal): void {
+    const { log } = this.#options;
+    const fields = { ...about(lease), refusal };
+    if (refusal === "fenced") log.warn(fields, "settle refused: the lease no longer holds");
+    else if (!signal.aborted) log.info(fields, "settle refused: the request has ended meanwhile");
+    else log.debug(fields, "settle refused: the request has ended meanwhile");
   }
 
   /** Leaves of an attempt's files those that the request's row names. Where no answer came the scan decides, for only it sees the row. */
