@@ -27,6 +27,8 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
     if (failure === null) {
       const inferenceMs = Math.round(view.inferenceMs ?? 0);
       logger.info({ request, owner, model, attempt, inferenceMs }, "request completed");
+    } else if (failure.code === "cancelled") {
+      logger.info({ request, owner, model, attempt, code: failure.code }, "request cancelled");
     } else logger.warn({ request, owner, model, attempt, ...why(failure) }, "request failed");
   };
 

@@ -84,7 +84,7 @@ test("an outcome is one line, and one count by its model and code; nobody's word
   expect(lines()).toEqual([
     { request: ids[0], ...OWNED, attempt: 1, inferenceMs: 5, msg: "request completed" },
     { request: ids[1], ...OWNED, attempt: 1, code: "model_error", msg: "request failed" },
-    { request: ids[2], ...OWNED, attempt: 0, code: "cancelled", msg: "request failed" },
+    { request: ids[2], ...OWNED, attempt: 0, code: "cancelled", msg: "request cancelled" },
   ]);
   const figures = await metrics.render();
   expect(figures).toContain('inferq_requests_accepted_total{model="mock"} 3');
