@@ -7,6 +7,7 @@ import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
 import { authenticator, identifier } from "./auth.ts";
 import { readBodies } from "./body.ts";
 import { boundBodies } from "./body-budget.ts";
+import { cancelRoute } from "./cancel.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { docsRoutes } from "./docs.ts";
@@ -121,6 +122,10 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     );
     submitRoute(scope, context, accept);
     syncRoute(scope, context, accept, waits);
+    done();
+  });
+  void app.register((scope, _options, done) => {
+    cancelRoute(scope, context);
     done();
   });
   void app.register((scope, _options, done) => {

@@ -3,6 +3,7 @@ import type { Json } from "./openapi.ts";
 
 const ERROR = { $ref: "#/components/responses/Error" };
 const FAILED = { $ref: "#/components/responses/Failed" };
+const CONFLICT = { $ref: "#/components/responses/Conflict" };
 const ID = {
   name: "id",
   in: "path",
@@ -61,6 +62,26 @@ export const PATHS: Json = {
         "401": ERROR,
         "404": ERROR,
         "422": FAILED,
+      },
+    },
+  },
+  "/v2/requests/{id}/cancel": {
+    post: {
+      tags: ["Requests"],
+      operationId: "cancel",
+      summary: "End a request that waits or runs",
+      description:
+        "Needs no body. Again, it answers the same. A running model is told at once, and ended if it goes on.",
+      parameters: [ID],
+      responses: {
+        "200": {
+          ...ok("It is FAILED, with the code cancelled.", ref("Failure")),
+          headers: { "X-Error-Code": { schema: { const: "cancelled" } } },
+        },
+        "401": ERROR,
+        "404": ERROR,
+        "409": CONFLICT,
+        "503": ERROR,
       },
     },
   },
@@ -196,6 +217,11 @@ export const RESPONSES: Json = {
     headers: { "X-Error-Code": { schema: { type: "string" } } },
     content: { "application/json": { schema: ref("Error") } },
   },
+  Conflict: {
+    description: "Not possible in the state that the request is in; the code is in X-Error-Code.",
+    headers: { "X-Error-Code": { schema: { type: "string" } } },
+    content: { "application/json": { schema: ref("Conflict") } },
+  },
   Failed: {
     description: "The request failed, or its input was refused; the code is in X-Error-Code.",
     headers: { "X-Error-Code": { schema: { type: "string" } } },
@@ -216,6 +242,11 @@ const FILE = object({ url: URL, content_type: STRING, file_name: STRING, file_si
 export const SCHEMAS: Json = {
   Error: object({ error: STRING }),
   Failure: object({ status: { const: "FAILED" }, error: STRING, metrics: { type: "object" } }),
+  Conflict: object({
+    error: STRING,
+    status: { enum: ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"] },
+    request_id: STRING,
+  }),
   Submitted: object({
     request_id: STRING,
     status: { const: "QUEUED" },

@@ -68,6 +68,11 @@ export function errorBody(message: string): string {
   return `{"error":${JSON.stringify(message)}}`;
 }
 
+/** What cannot be done to a request in its state: the error (HTTP 409) tells which one. */
+export function conflictBody(message: string, { id, status }: Pick<StatusView, "id" | "status">): string {
+  return `{"error":${JSON.stringify(message)},"status":"${status}","request_id":"${id}"}`;
+}
+
 function completedBody(result: Result, times: Times, base: string): string | StreamedBody {
   switch (result.kind) {
     case "image":
