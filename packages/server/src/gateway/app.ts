@@ -24,6 +24,7 @@ import { submitRoute } from "./submit.ts";
 import { syncRoute } from "./sync.ts";
 import { uploadRoute } from "./uploads.ts";
 import { baseOf } from "./urls.ts";
+import { waitPoll } from "./wait-poll.ts";
 import { waiter } from "./waiter.ts";
 
 const SERVER: ServerOptions = {
@@ -58,6 +59,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   const accept = accepter(context, newId);
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
+  const waits = waiter(store);
   let closing = false;
   const app = fastify({
     logger: false, // its logger makes a child for every request; ours logs what happens to requests
@@ -70,8 +72,11 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     serverFactory: (route) => {
       const answer: RequestListener = (request, response) => {
         // While closing, every answer ends its connection: the router sees to that.
-        if (closing || !(poll(request, response) || submit(request, response))) route(request, response);
+        if (closing || !(poll(request, response) || submit(request, response) || hold(request, response))) {
+          route(request, response);
+        }
       };
+      const hold = waitPoll(context, waits, answer);
       const server = createServer(SERVER, answer);
       server.on("checkExpectation", answer); // one that is not known is ignored (RFC 9110 §10.1.1)
       server.on("connect", (_request, socket) => answerClientError(new Error("no proxy"), socket));
@@ -79,7 +84,6 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     },
   });
   const routes = routeList(app);
-  const waits = waiter(store);
   app.decorate("listRoutes", () => routes.all());
 
   app.addHook("preClose", (done) => {
@@ -120,7 +124,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
       scope,
       checkBeforeBody(context, () => closing),
     );
-    submitRoute(scope, context, accept);
+    submitRoute(scope, context, accept, waits);
     syncRoute(scope, context, accept, waits);
     done();
   });

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
-import { errorBody, failedBody } from "../wire/bodies.ts";
+import { errorBody, refusedBody } from "../wire/bodies.ts";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -31,7 +31,7 @@ function sendError(error: InferqError, request: IncomingMessage, response: Serve
   // A refused input has the form of a failed request on V2 and is a plain 400 on V1.
   const refused = error.status === 422;
   const isV2 = request.url?.startsWith("/v2/") === true;
-  const body = refused && isV2 ? failedBody(error.message) : errorBody(error.message);
+  const body = refused && isV2 ? refusedBody(error.message) : errorBody(error.message);
   response.writeHead(refused && !isV2 ? 400 : error.status, {
     "content-type": JSON_TYPE,
     "content-length": Buffer.byteLength(body),

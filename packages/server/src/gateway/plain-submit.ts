@@ -1,7 +1,7 @@
 /**
  * The short way for the plain submit, as status-poll.ts is for the poll: a small JSON body with a good
  * key for a model that runs is read and accepted before the router, whose handling of bodies costs as
- * much as the queue does. Everything else (forms, large bodies, browsers, what is refused before its
+ * much as the queue does. Everything else (forms, large bodies, browsers, who waits, what is refused before its
  * body is read) takes the route in submit.ts; both end in the same `accept`.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -61,7 +61,8 @@ function isPlain({ headers }: IncomingMessage): boolean {
     headers["content-type"] === "application/json" &&
     Number(headers["content-length"]) <= MOST_BYTES &&
     headers["content-encoding"] === undefined &&
-    headers.origin === undefined
+    headers.origin === undefined &&
+    headers["prefer"] === undefined
   );
 }
 

@@ -6,13 +6,14 @@ import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { ownRequest, ownStatus } from "./own-request.ts";
 import { sendStreamed } from "./streams.ts";
+import { waitWish } from "./wait-wish.ts";
 
 interface IdPath {
   Params: { id: string };
 }
 
 export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
-  const { blobs } = context;
+  const { blobs, settings } = context;
 
   /** No promise unless the store needs one, one string; most polls take the short way in status-poll.ts. */
   const status = (request: FastifyRequest<IdPath>, reply: FastifyReply): undefined | Promise<void> => {
@@ -32,9 +33,15 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
     await sendStreamed(reply, blobs, body, "text");
   };
 
-  app.get("/v2/requests/:id/status", status);
+  /** Whoever waits has waited when a poll comes here (wait-poll.ts); what is left is to refuse what asks for no time. */
+  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
+    waitWish(request.raw, settings.waitLimitSeconds);
+    done();
+  };
 
-  app.get<IdPath>("/v2/requests/:id", async (request, reply) => {
+  app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
+
+  app.get<IdPath>("/v2/requests/:id", { onRequest }, async (request, reply) => {
     const found = await ownRequest(context, request.headers, request.params.id);
     if (found.status === "FAILED") failed(reply, found).code(422);
     await sendResult(request, reply, found);
@@ -42,7 +49,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   });
 
   // HTTP 200 also for FAILED: the contract's 422 is V2's, and V1's pollers read `status` from the body.
-  app.get<IdPath>("/v1/requests/:id", async (request, reply) => {
+  app.get<IdPath>("/v1/requests/:id", { onRequest }, async (request, reply) => {
     const found = await ownRequest(context, request.headers, request.params.id);
     if (found.status === "FAILED") failed(reply, found);
     await sendResult(request, reply, found);

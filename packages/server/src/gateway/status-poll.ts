@@ -23,6 +23,7 @@ export function statusPoll(
   const bodyFor = (request: IncomingMessage): string | undefined => {
     const { method, url, headers } = request;
     if (method !== "GET" || url?.length !== PATH_LENGTH || headers.origin !== undefined) return undefined;
+    if (headers["prefer"] !== undefined) return undefined; // it may ask to wait: wait-poll.ts
     if (!url.startsWith(START) || !url.endsWith(END)) return undefined;
     const id = url.slice(START.length, START.length + ID_LENGTH);
     const owner = identify(headers)?.owner;

@@ -1,13 +1,35 @@
-/** `POST /v2/{model}`: check, enqueue, answer with the URLs to poll. */
-import type { FastifyInstance } from "fastify";
-import { submitBody } from "../wire/bodies.ts";
+/** `POST /v2/{model}`: check, enqueue, answer with the URLs to poll; or, where the client waits, with what became of it. */
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { InferqError } from "../core/errors.ts";
+import { submitBody, submittedBody } from "../wire/bodies.ts";
 import { type Accept, submittedOf, warnOf } from "./accept.ts";
-import { type GatewayContext, sendAscii } from "./context.ts";
+import { type GatewayContext, sendAscii, sendJson } from "./context.ts";
+import { sendStreamed } from "./streams.ts";
+import { tellGranted, waitWish } from "./wait-wish.ts";
+import type { Waiter } from "./waiter.ts";
 
-export function submitRoute(app: FastifyInstance, context: GatewayContext, accept: Accept): void {
+export function submitRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waits: Waiter): void {
+  const { store, blobs, settings } = context;
+
   app.post("/v2/:model", async (request, reply) => {
+    const seconds = waitWish(request.raw, settings.waitLimitSeconds);
     const { id, base, unknown } = await accept(submittedOf(request, context));
     warnOf(unknown, reply.raw);
-    sendAscii(reply, submitBody(id, base));
+    if (seconds === 0) return sendAscii(reply, submitBody(id, base));
+    tellGranted(reply.raw, seconds);
+    request.body = undefined; // it is not to be kept as long as somebody waits
+    // It was accepted, and lives on when its client goes away.
+    if (!(await waits.finished(id, seconds * 1000, reply.raw))) return reply.hijack();
+    await sendState(id, base, reply);
+    return reply;
   });
+
+  const sendState = async (id: string, base: string, reply: FastifyReply): Promise<void> => {
+    const request = await store.get(id);
+    if (request === undefined) throw new InferqError("unknown", { id });
+    if (request.status === "FAILED") reply.code(422).header("x-error-code", request.failure?.code ?? "internal");
+    const body = submittedBody(request, base);
+    if (typeof body === "string") sendJson(reply, body);
+    else await sendStreamed(reply, blobs, body, "text");
+  };
 }

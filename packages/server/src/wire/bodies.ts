@@ -30,9 +30,22 @@ export function fileUrl(base: string, key: string): string {
 
 /** Answer to an accepted submit. */
 export function submitBody(id: string, base: string): string {
+  return `{${submitFields(id, "QUEUED", base)}}`;
+}
+
+/** Answer to a submit that waited: its five fields with the true status, then what the result's body has beside them. */
+export function submittedBody(request: Request, base: string): string | StreamedBody {
+  const { id, status, result } = request;
+  const start = `{${submitFields(id, status, base)},`;
+  if (status === "FAILED") return `${start}${failureFields(request)}}`;
+  if (status !== "COMPLETED" || result === null) return `${start}"metrics":{}}`;
+  return around(start, completedFields(result, request, base));
+}
+
+function submitFields(id: string, status: Status, base: string): string {
   return (
-    `{"request_id":"${id}","status":"QUEUED","poll_url":"${base}/v1/requests/${id}",` +
-    `"status_url":"${base}/v2/requests/${id}/status","response_url":"${base}/v2/requests/${id}"}`
+    `"request_id":"${id}","status":"${status}","poll_url":"${base}/v1/requests/${id}",` +
+    `"status_url":"${base}/v2/requests/${id}/status","response_url":"${base}/v2/requests/${id}"`
   );
 }
 
@@ -48,19 +61,19 @@ export function statusBody(view: StatusView, base: string): string {
     case "COMPLETED":
       return `{"status":"COMPLETED","request_id":"${view.id}","metrics":${metricsJson(view)}}`;
     case "FAILED":
-      return failedBody(view.failure?.message ?? "", metricsJson(view));
+      return `{"status":"FAILED",${failureFields(view)}}`;
   }
 }
 
-/** A request that failed, or an input that was refused before it became one: `metrics` is then `{}`. */
-export function failedBody(message: string, metrics = "{}"): string {
-  return `{"status":"FAILED","error":${JSON.stringify(message)},"metrics":${metrics}}`;
+/** An input that was refused before it became a request has the form of one that failed. */
+export function refusedBody(message: string): string {
+  return `{"status":"FAILED","error":${JSON.stringify(message)},"metrics":{}}`;
 }
 
 /** Answer to `GET /v2/requests/{id}` and, with HTTP 200 whatever it says, to `GET /v1/requests/{id}`. */
 export function resultBody(request: Request, base: string): string | StreamedBody {
   if (request.status !== "COMPLETED" || request.result === null) return statusBody(request, base);
-  return completedBody(request.result, request, base);
+  return around(`{"status":"COMPLETED",`, completedFields(request.result, request, base));
 }
 
 /** Any other error (in-practice, "Errors"). */
@@ -73,30 +86,40 @@ export function conflictBody(message: string, { id, status }: Pick<StatusView, "
   return `{"error":${JSON.stringify(message)},"status":"${status}","request_id":"${id}"}`;
 }
 
-function completedBody(result: Result, times: Times, base: string): string | StreamedBody {
+function failureFields(view: StatusView): string {
+  return `"error":${JSON.stringify(view.failure?.message ?? "")},"metrics":${metricsJson(view)}`;
+}
+
+/** A whole body from its start and its other fields. */
+function around(start: string, fields: string | StreamedBody): string | StreamedBody {
+  if (typeof fields === "string") return `${start}${fields}}`;
+  return { before: start + fields.before, file: fields.file, after: `${fields.after}}` };
+}
+
+/** What the body of a completed request has behind its status. */
+function completedFields(result: Result, times: Times, base: string): string | StreamedBody {
   switch (result.kind) {
     case "image":
-      return imageBody(result, times, base);
+      return imageFields(result, times, base);
     case "video":
     case "audio": {
       const { file } = result;
       const url = JSON.stringify(fileUrl(base, file.key));
       return (
-        `{"status":"COMPLETED","${result.kind}":{"url":${url},"content_type":${JSON.stringify(file.contentType)},` +
-        `"file_name":${JSON.stringify(file.fileName)},"file_size":${file.size}},"output":${url}}`
+        `"${result.kind}":{"url":${url},"content_type":${JSON.stringify(file.contentType)},` +
+        `"file_name":${JSON.stringify(file.fileName)},"file_size":${file.size}},"output":${url}`
       );
     }
     case "text": {
-      const after = `,"reasoning":${JSON.stringify(result.reasoning)},"partial":false,"error":null}`;
-      const before = `{"status":"COMPLETED","output":`;
-      if (typeof result.text === "string") return before + JSON.stringify(result.text) + after;
-      return { before: `${before}"`, file: result.text, after: `"${after}` };
+      const after = `,"reasoning":${JSON.stringify(result.reasoning)},"partial":false,"error":null`;
+      if (typeof result.text === "string") return `"output":${JSON.stringify(result.text)}${after}`;
+      return { before: `"output":"`, file: result.text, after: `"${after}` };
     }
   }
 }
 
 /** Sizes are strings and the seed is one too, as the document has them. With several images `output` is the first. */
-function imageBody(result: Extract<Result, { kind: "image" }>, times: Times, base: string): string {
+function imageFields(result: Extract<Result, { kind: "image" }>, times: Times, base: string): string {
   const images = result.files.map(
     (file) =>
       `{"url":${JSON.stringify(fileUrl(base, file.key))},"content_type":${JSON.stringify(file.contentType)},` +
@@ -104,10 +127,10 @@ function imageBody(result: Extract<Result, { kind: "image" }>, times: Times, bas
   );
   const first = result.files[0];
   return (
-    `{"status":"COMPLETED","images":[${images.join(",")}],` +
+    `"images":[${images.join(",")}],` +
     `"output":${JSON.stringify(first === undefined ? "" : fileUrl(base, first.key))},` +
     (result.seed === undefined ? "" : `"seed":${JSON.stringify(result.seed)},`) +
     (result.prompt === undefined ? "" : `"prompt":${JSON.stringify(result.prompt)},`) +
-    `"timings":{"inference":${seconds(times.inferenceMs ?? 0)}},"metrics":${metricsJson(times)}}`
+    `"timings":{"inference":${seconds(times.inferenceMs ?? 0)}},"metrics":${metricsJson(times)}`
   );
 }
