@@ -7,5 +7,5 @@ export { runnerSuite } from "./runner-suite.ts";
 export type { RunnerFixture } from "./runner-suite.ts";
 export { storeModel } from "./store-model.ts";
 export { storeSuite } from "./store-suite.ts";
-export type { StoreFactory } from "./store-suite.ts";
+export type { StoreFactory } from "./store-suite/under-test.ts";
 export { submissionMaker } from "./submission.ts";

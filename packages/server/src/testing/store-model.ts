@@ -5,7 +5,7 @@ import { memoryStore } from "../store/memory.ts";
 import type { Finish, RequestStore, Settlement } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
-import type { StoreFactory } from "./store-suite.ts";
+import type { StoreFactory } from "./store-suite/under-test.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =

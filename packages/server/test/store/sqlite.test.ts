@@ -5,7 +5,7 @@ import { afterAll } from "vitest";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { storeModel } from "../../src/testing/store-model.ts";
 import { storeSuite } from "../../src/testing/store-suite.ts";
-import type { StoreFactory } from "../../src/testing/store-suite.ts";
+import type { StoreFactory } from "../../src/testing/store-suite/under-test.ts";
 
 const parent = mkdtempSync(join(tmpdir(), "inferq-store-"));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
