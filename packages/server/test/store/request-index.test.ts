@@ -15,6 +15,7 @@ const entry = {
   createdAt: 1,
   expiresAt: 1e15,
   due: 0,
+  startDeadline: null,
   startedAt: null,
 };
 

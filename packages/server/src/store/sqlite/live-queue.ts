@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
-import type { LeaseWish, ModelDepth, RequestStatus, Wake } from "../store.ts";
+import type { LeaseWish, ModelDepth, Outlook, RequestStatus, Wake } from "../store.ts";
 import type { Committed } from "./group-commit.ts";
 import { idFromBytes } from "./id-bytes.ts";
 import * as m from "./messages.ts";
@@ -68,6 +68,10 @@ export class LiveQueue {
   /** Undefined says nothing: the index holds not every finished request, and none while it loads. Null: it has expired. */
   status(id: string, now: number): RequestStatus | undefined | null {
     return this.#index.status(id, now);
+  }
+
+  outlook(id: string, now: number): Outlook | undefined {
+    return this.#index.outlook(id, now);
   }
 
   depths(now: number): Map<string, ModelDepth> {
@@ -163,6 +167,7 @@ export class LiveQueue {
     }
     await Promise.all(lost);
     if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
+    index.loaded(this.#clock.now());
     this.#fresh = false;
     for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);
     this.#unwritten.clear();
@@ -195,12 +200,9 @@ function applyCommitted(index: RequestIndex, operation: Operation, answer: Answe
   }
   switch (operation[0]) {
     case m.ENQUEUE: {
-      const [, , , model, owner, , , , priority, createdAt, due, , expiresAt] = operation;
-      index.add(
-        id,
-        { model, owner, status: m.QUEUED, priority, leases: 0, createdAt, expiresAt, due, startedAt: null },
-        now,
-      );
+      const [, , , model, owner, , , , priority, createdAt, due, startDeadline, expiresAt] = operation;
+      const entry = { model, owner, status: m.QUEUED, priority, leases: 0, createdAt, expiresAt, due, startDeadline };
+      index.add(id, entry, now);
       break;
     }
     case m.LEASE:

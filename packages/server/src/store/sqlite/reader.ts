@@ -104,7 +104,8 @@ export class Reader implements Disposable {
     );
     this.#chunkEnd = db.prepare(`SELECT id FROM requests WHERE id > ? ORDER BY id LIMIT 1 OFFSET ${CHUNK_ROWS - 1}`);
     this.#chunk = db.prepare(
-      `SELECT id, model, owner, status, priority, leases, created_at, expires_at, not_before, lease_deadline, started_at
+      `SELECT id, model, owner, status, priority, leases, created_at, expires_at, not_before, start_deadline,
+        lease_deadline, started_at
         FROM requests WHERE id > ? AND id <= ? AND status < 2`,
     );
     this.#chunk.setReturnArrays(true);
@@ -200,14 +201,17 @@ type ChunkRow = readonly [
   createdAt: number,
   expiresAt: number,
   notBefore: number,
+  startDeadline: number | null,
   leaseDeadline: number | null,
   startedAt: number | null,
 ];
 
 function toEntry(row: ChunkRow): { id: Uint8Array; entry: Entry } {
-  const [id, model, owner, status, priority, leases, createdAt, expiresAt, notBefore, leaseDeadline, startedAt] = row;
+  const [id, model, owner, status, priority, leases, createdAt, expiresAt] = row;
+  const [, , , , , , , , notBefore, startDeadline, leaseDeadline, startedAt] = row;
   const due = status === PROCESSING ? leaseDeadline! : notBefore;
-  return { id, entry: { model, owner, status, priority, leases, createdAt, expiresAt, due, startedAt } };
+  const entry = { model, owner, status, priority, leases, createdAt, expiresAt, due, startDeadline, startedAt };
+  return { id, entry };
 }
 
 function toInput(row: InputRow): StoredInput {

@@ -1,8 +1,9 @@
-import type { Failure } from "../../core/request.ts";
-import type { ModelDepth, RequestStatus } from "../store.ts";
+import type { ModelDepth, Outlook, RequestStatus } from "../store.ts";
+import { DelayedQueue } from "./delayed-queue.ts";
+import { FinishedRing } from "./finished-ring.ts";
 import { COMPLETED, PROCESSING, QUEUED, STATUSES } from "./messages.ts";
 import type { StateTuple } from "./messages.ts";
-import { SlotHeap } from "./slot-heap.ts";
+import { ModelQueue } from "./model-queue.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Status of a slot whose request is gone while a queue still holds it. */
@@ -13,16 +14,6 @@ const NOWHERE = 0;
 const READY = 1;
 const DELAYED = 2;
 const RING = 3;
-
-/** Finished requests kept for status polls; older ones are read from the file. About 9 MB. */
-const FINISHED_KEPT = 100_000;
-
-/** The queue of one model, by priority and then by id. Slots that left the queue otherwise than by its front are dropped when met, or when they are most of it. */
-interface Queue {
-  readonly name: string;
-  readonly ready: SlotHeap;
-  stale: number;
-}
 
 /** What the index must know of a request when it comes in. */
 export interface Entry {
@@ -35,7 +26,8 @@ export interface Entry {
   readonly expiresAt: number;
   /** QUEUED: not before. PROCESSING: the lease's deadline. */
   readonly due: number;
-  readonly startedAt: number | null;
+  readonly startDeadline: number | null;
+  readonly startedAt?: number | null;
 }
 
 /** What the index knows of a request that is about to be leased. */
@@ -55,16 +47,15 @@ export interface Taken {
  */
 export class RequestIndex {
   readonly #slots = new SlotTable();
-  readonly #queues: Queue[] = [];
+  readonly #queues: ModelQueue[] = [];
   readonly #modelNumbers = new Map<string, number>();
   readonly #owners: string[] = [];
   readonly #ownerNumbers = new Map<string, number>();
-  readonly #delayed = new SlotHeap((a, b) => this.#slots.due[a]! < this.#slots.due[b]!);
-  #delayedStale = 0;
+  readonly #delayed = new DelayedQueue(this.#slots);
   readonly #leased = new Set<number>();
-  readonly #failures = new Map<number, Failure>();
-  readonly #ring = new Int32Array(FINISHED_KEPT).fill(-1);
-  #ringAt = 0;
+  readonly #finished = new FinishedRing();
+  /** While the index is loaded: the requests that came meanwhile. They stand behind all that are still to be read. */
+  #behind: number[] | null = [];
 
   /** Adds a request, by the text or the bytes of its id. One that is here already stays as it is. */
   add(id: string | Uint8Array, entry: Entry, now: number): void {
@@ -78,13 +69,29 @@ export class RequestIndex {
     slots.createdAt[slot] = entry.createdAt;
     slots.expiresAt[slot] = entry.expiresAt;
     slots.due[slot] = entry.due;
-    slots.startedAt[slot] = entry.startedAt ?? NaN;
-    slots.finishedAt[slot] = NaN;
-    slots.inferenceMs[slot] = NaN;
+    slots.startedAt[slot] = (entry.leases > 0 ? entry.startedAt : entry.startDeadline) ?? NaN;
+    slots.number[slot] = NaN;
+    slots.told[slot] = Infinity;
     slots.status[slot] = entry.status;
     slots.place[slot] = NOWHERE;
-    if (entry.status === PROCESSING) this.#leased.add(slot);
-    else this.#wait(slot, now);
+    const queue = this.#queueOf(slot);
+    if (entry.status === PROCESSING) {
+      queue.line(slot).await(slot);
+      this.#run(slot);
+    } else {
+      if (this.#behind !== null && typeof id === "string") this.#behind.push(slot);
+      else queue.join(slot, entry.due <= now);
+      this.#wait(slot, now);
+    }
+  }
+
+  /** Everything in the file has been added. */
+  loaded(now: number): void {
+    const { status, number, due } = this.#slots;
+    for (const slot of this.#behind ?? []) {
+      if (status[slot] === QUEUED && Number.isNaN(number[slot]!)) this.#queueOf(slot).join(slot, due[slot]! <= now);
+    }
+    this.#behind = null;
   }
 
   /** Undefined: not here, which says nothing. Null: it has expired. */
@@ -93,19 +100,37 @@ export class RequestIndex {
     const slot = slots.find(id);
     if (slot < 0) return undefined;
     if (slots.expiresAt[slot]! <= now) return null;
+    const finished = slots.status[slot]! >= COMPLETED;
     return {
       id,
       owner: this.#owners[slots.owner[slot]!]!,
-      model: this.#queues[slots.model[slot]!]!.name,
+      model: this.#queueOf(slot).name,
       status: STATUSES[slots.status[slot]!]!,
       createdAt: slots.createdAt[slot]!,
-      startedAt: orNull(slots.startedAt[slot]!),
-      finishedAt: orNull(slots.finishedAt[slot]!),
-      inferenceMs: orNull(slots.inferenceMs[slot]!),
+      startedAt: slots.leases[slot]! > 0 ? orNull(slots.startedAt[slot]!) : null,
+      finishedAt: finished ? slots.finishedAt[slot]! : null,
+      inferenceMs: finished ? orNull(slots.inferenceMs[slot]!) : null,
       leases: slots.leases[slot]!,
-      failure: this.#failures.get(slot) ?? null,
+      failure: this.#finished.failure(slot),
       expiresAt: slots.expiresAt[slot]!,
     };
+  }
+
+  /** What can be told of an unfinished request. Undefined: nothing, or not until all is loaded. */
+  outlook(id: string, now: number): Outlook | undefined {
+    const slots = this.#slots;
+    const slot = this.#behind === null ? slots.find(id) : -1;
+    if (slot < 0 || slots.expiresAt[slot]! <= now) return undefined;
+    const queue = this.#queueOf(slot);
+    if (slots.status[slot] === PROCESSING) {
+      return { position: null, delayed: false, remainingMs: queue.pace.runningFor(now - slots.startedAt[slot]!) };
+    }
+    if (slots.status[slot] !== QUEUED) return undefined;
+    const rank = queue.rank(slot);
+    const position = Math.min(rank, slots.told[slot]!);
+    slots.told[slot] = position;
+    const delayMs = Math.max(0, slots.due[slot]! - now);
+    return { position, delayed: delayMs > 0, remainingMs: queue.pace.waiting(rank, delayMs) };
   }
 
   /** Takes the first `most` leasable requests of `model` out of its queue, for their lease to be written. */
@@ -113,12 +138,9 @@ export class RequestIndex {
     const slots = this.#slots;
     const queue = this.#queues[this.#modelNumbers.get(model) ?? -1];
     const taken: Taken[] = [];
-    if (queue === undefined) return [];
-    while (taken.length < most && queue.ready.size > 0) {
-      const slot = queue.ready.pop();
-      if (slots.status[slot] !== QUEUED) queue.stale--;
-      this.#left(slot);
-      if (slots.status[slot] !== QUEUED || slots.expiresAt[slot]! <= now) continue;
+    if (queue === undefined) return taken;
+    for (let slot; taken.length < most && (slot = queue.take(now)) >= 0;) {
+      slots.place[slot] = NOWHERE;
       taken.push({
         id: slots.id(slot),
         model,
@@ -133,32 +155,40 @@ export class RequestIndex {
 
   /** The lease that `take` reserved will not be written: back into the queue, if it still waits. */
   putBack(id: string, now: number): void {
-    const slot = this.#slots.find(id);
-    if (slot >= 0 && this.#slots.status[slot] === QUEUED && this.#slots.place[slot] === NOWHERE) this.#wait(slot, now);
+    const slots = this.#slots;
+    const slot = slots.find(id);
+    if (slot < 0 || slots.status[slot] !== QUEUED || slots.place[slot] !== NOWHERE) return;
+    this.#queueOf(slot).line(slot).stepAside(slot);
+    this.#wait(slot, now);
   }
 
   /** The lease that `take` reserved is written. */
   leased(id: string, deadline: number, now: number): void {
-    const slot = this.#slots.find(id);
+    const slots = this.#slots;
+    const slot = slots.find(id);
     if (slot < 0) return;
-    this.#slots.status[slot] = PROCESSING;
-    this.#slots.leases[slot]! += 1;
-    this.#slots.due[slot] = deadline;
-    this.#slots.startedAt[slot] = now;
-    this.#leased.add(slot);
+    this.#stop(slot);
+    slots.leases[slot]! += 1;
+    slots.due[slot] = deadline;
+    slots.startedAt[slot] = now;
+    this.#run(slot);
   }
 
   /** Attempts of `id` up to this number were handed out, though the file may know of fewer. */
   skipAttempts(id: string, leases: number): void {
-    const slot = this.#slots.find(id);
-    if (slot >= 0 && this.#slots.leases[slot]! < leases) this.#slots.leases[slot] = leases;
+    const slots = this.#slots;
+    const slot = slots.find(id);
+    if (slot < 0 || slots.leases[slot]! >= leases) return;
+    if (slots.leases[slot] === 0) slots.startedAt[slot] = NaN; // no deadline any more: it was started
+    slots.leases[slot] = leases;
   }
 
   completed(id: string, inferenceMs: number, now: number): void {
-    const slot = this.#slots.find(id);
+    const slots = this.#slots;
+    const slot = slots.find(id);
     if (slot < 0) return;
-    this.#slots.inferenceMs[slot] = inferenceMs;
-    this.#finish(slot, COMPLETED, now);
+    this.#queueOf(slot).pace.completed(now - slots.startedAt[slot]!);
+    this.#finish(slot, COMPLETED, now, inferenceMs);
   }
 
   /** The state that the writer answered. */
@@ -167,22 +197,23 @@ export class RequestIndex {
     const slot = slots.find(id);
     if (slot < 0) return;
     const [status, leases, notBefore, deadline, startedAt, finishedAt, inferenceMs, code, message] = tuple;
+    if (leases > 0) slots.startedAt[slot] = startedAt!;
     slots.leases[slot] = leases;
-    slots.startedAt[slot] = startedAt ?? NaN;
-    slots.inferenceMs[slot] = inferenceMs ?? NaN;
-    if (code !== null) this.#failures.set(slot, { code, message: message! });
+    if (code !== null) this.#finished.failed(slot, { code, message: message! });
     if (status === PROCESSING) {
-      slots.status[slot] = PROCESSING;
+      this.#stop(slot);
       slots.due[slot] = deadline!;
-      this.#leased.add(slot);
+      this.#run(slot);
     } else if (status === QUEUED) {
-      this.#leased.delete(slot);
+      // A chunk read from the file meanwhile may have brought this state already.
+      if (slots.status[slot] === QUEUED && slots.place[slot] !== NOWHERE) return;
+      this.#stop(slot);
       slots.status[slot] = QUEUED;
       slots.due[slot] = notBefore;
-      // A chunk read from the file meanwhile may have brought this state already.
-      if (slots.place[slot] === NOWHERE) this.#wait(slot, now);
+      this.#queueOf(slot).line(slot).rejoin(slot);
+      this.#wait(slot, now);
     } else {
-      this.#finish(slot, status, finishedAt!);
+      this.#finish(slot, status, finishedAt!, inferenceMs);
     }
   }
 
@@ -197,31 +228,29 @@ export class RequestIndex {
     const slot = slots.find(id);
     if (slot < 0) return;
     slots.forget(slot);
-    this.#failures.delete(slot);
-    this.#leased.delete(slot);
+    this.#finished.forget(slot);
+    this.#stop(slot);
     const wasQueued = slots.status[slot] === QUEUED;
     slots.status[slot] = GONE;
     if (slots.place[slot] === NOWHERE) slots.free(slot);
-    else if (wasQueued) this.#staled(slot, slots.place[slot]!);
+    else if (wasQueued) this.#staled(slot);
   }
 
   /** Moves what has become due to the ready queues; answers the models that got some. */
   promote(now: number): Set<string> {
     const woken = new Set<string>();
-    while (this.#delayed.size > 0 && this.#slots.due[this.#delayed.first]! <= now) {
-      const slot = this.#delayed.pop();
-      if (this.#slots.status[slot] !== QUEUED) this.#delayedStale--;
+    for (let slot; (slot = this.#delayed.take(now)) >= 0;) {
       this.#left(slot);
       if (this.#slots.status[slot] !== QUEUED) continue;
       this.#wait(slot, now);
-      woken.add(this.#queues[this.#slots.model[slot]!]!.name);
+      woken.add(this.#queueOf(slot).name);
     }
     return woken;
   }
 
   /** When the next delayed request becomes due, or undefined. */
   get nextDue(): number | undefined {
-    return this.#delayed.size === 0 ? undefined : this.#slots.due[this.#delayed.first]!;
+    return this.#delayed.nextDue;
   }
 
   /** Ids of the live leases that ran out by `now`. */
@@ -258,17 +287,32 @@ export class RequestIndex {
     const slots = this.#slots;
     const ready = slots.due[slot]! <= now;
     slots.place[slot] = ready ? READY : DELAYED;
-    if (ready) this.#queues[slots.model[slot]!]!.ready.push(slot);
+    if (ready) this.#queueOf(slot).line(slot).push(slot);
     else this.#delayed.push(slot);
   }
 
-  #finish(slot: number, status: number, finishedAt: number): void {
+  #run(slot: number): void {
+    this.#slots.status[slot] = PROCESSING;
+    this.#leased.add(slot);
+    this.#queueOf(slot).pace.began();
+  }
+
+  /** It waits or runs no more; its new status follows. */
+  #stop(slot: number): void {
+    const { status, number } = this.#slots;
+    const queue = this.#queueOf(slot);
+    if (this.#leased.delete(slot)) queue.pace.ended();
+    else if (status[slot] === QUEUED && !Number.isNaN(number[slot]!)) queue.line(slot).leave(slot);
+  }
+
+  #finish(slot: number, status: number, finishedAt: number, inferenceMs: number | null): void {
     const slots = this.#slots;
-    this.#leased.delete(slot);
+    this.#stop(slot);
     slots.finishedAt[slot] = finishedAt;
+    slots.inferenceMs[slot] = inferenceMs ?? NaN;
     slots.status[slot] = status;
     if (slots.place[slot] === NOWHERE) this.#left(slot);
-    else this.#staled(slot, slots.place[slot]!);
+    else this.#staled(slot);
   }
 
   /** A slot in no queue any more: free it, keep it with the finished ones, or leave it to wait for its lease. */
@@ -282,49 +326,29 @@ export class RequestIndex {
   /** Puts a finished slot into the ring, in place of the oldest there. */
   #keep(slot: number): void {
     const slots = this.#slots;
-    const oldest = this.#ring[this.#ringAt]!;
-    if (oldest >= 0) {
-      if (slots.status[oldest] !== GONE) slots.forget(oldest);
-      this.#failures.delete(oldest);
-      slots.status[oldest] = GONE;
-      slots.free(oldest);
-    }
     slots.place[slot] = RING;
-    this.#ring[this.#ringAt] = slot;
-    this.#ringAt = (this.#ringAt + 1) % FINISHED_KEPT;
+    const oldest = this.#finished.keep(slot);
+    if (oldest < 0) return;
+    if (slots.status[oldest] !== GONE) slots.forget(oldest);
+    slots.status[oldest] = GONE;
+    slots.free(oldest);
   }
 
-  /** Counts a slot that no longer waits in the queue that holds it, and clears the queue of such when they are most of it. */
-  #staled(slot: number, place: number): void {
-    const status = this.#slots.status;
-    const gone: number[] = [];
-    const waits = (held: number): boolean => {
-      if (status[held] === QUEUED) return true;
-      gone.push(held);
-      return false;
-    };
-    if (place === READY) {
-      const queue = this.#queues[this.#slots.model[slot]!]!;
-      if (++queue.stale * 2 > queue.ready.size + 64) {
-        queue.ready.retain(waits);
-        queue.stale = 0;
-      }
-    } else if (place === DELAYED && ++this.#delayedStale * 2 > this.#delayed.size + 64) {
-      this.#delayed.retain(waits);
-      this.#delayedStale = 0;
-    }
-    for (const held of gone) this.#left(held);
+  /** One that no longer waits is still in a queue. */
+  #staled(slot: number): void {
+    if (this.#slots.place[slot] === READY) this.#queueOf(slot).line(slot).staled();
+    else if (this.#slots.place[slot] === DELAYED) for (const gone of this.#delayed.staled()) this.#left(gone);
+  }
+
+  #queueOf(slot: number): ModelQueue {
+    return this.#queues[this.#slots.model[slot]!]!;
   }
 
   #modelNumber(name: string): number {
     const known = this.#modelNumbers.get(name);
     if (known !== undefined) return known;
-    const before = (a: number, b: number): boolean => {
-      const slots = this.#slots;
-      return slots.priority[a] === slots.priority[b] ? slots.isOlder(a, b) : slots.priority[a]! > slots.priority[b]!;
-    };
     this.#modelNumbers.set(name, this.#queues.length);
-    return this.#queues.push({ name, ready: new SlotHeap(before), stale: 0 }) - 1;
+    return this.#queues.push(new ModelQueue(name, this.#slots, (slot) => this.#left(slot))) - 1;
   }
 
   #ownerNumber(name: string): number {

@@ -5,7 +5,8 @@ const SHARDS = 256;
 
 /**
  * The columns of the index: about 90 bytes a request in typed arrays, so that a million of them are
- * a dozen objects to the garbage collector, and the hash table that finds a request's slot.
+ * a dozen objects to the garbage collector, and the hash table that finds a request's slot. A column
+ * that only finished requests need holds something else of the others.
  */
 export class SlotTable {
   status: Uint8Array = new Uint8Array(0);
@@ -13,15 +14,19 @@ export class SlotTable {
   place: Uint8Array = new Uint8Array(0);
   model: Uint16Array = new Uint16Array(0);
   owner: Uint32Array = new Uint32Array(0);
-  priority: Int32Array = new Int32Array(0);
+  priority: Int8Array = new Int8Array(0);
+  /** 1: it stands aside in its line; see `WaitingLine`. */
+  aside: Uint8Array = new Uint8Array(0);
   leases: Uint32Array = new Uint32Array(0);
   createdAt: Float64Array = new Float64Array(0);
   expiresAt: Float64Array = new Float64Array(0);
   /** QUEUED: not before. PROCESSING: the lease's deadline. */
   due: Float64Array = new Float64Array(0);
-  /** NaN stands for null, here and below. */
+  /** NaN stands for null, here and below. Not leased yet: the start deadline. */
   startedAt: Float64Array = new Float64Array(0);
+  /** Unfinished: its number in its line. */
   finishedAt: Float64Array = new Float64Array(0);
+  /** Unfinished: its position as it was told last. */
   inferenceMs: Float64Array = new Float64Array(0);
 
   /** Slots in use or once used are those below. */
@@ -33,10 +38,34 @@ export class SlotTable {
   readonly #shards: Int32Array[] = Array.from({ length: SHARDS }, () => new Int32Array(16).fill(-1));
   readonly #counts = new Uint32Array(SHARDS);
   readonly #key = new Uint8Array(16);
+  /** What was found last, for a poll asks twice. */
+  #lastId = "";
+  #lastSlot = -1;
+
+  /** Of a request that has no lease yet. */
+  get startDeadline(): Float64Array {
+    return this.startedAt;
+  }
+
+  /** Of an unfinished request. */
+  get number(): Float64Array {
+    return this.finishedAt;
+  }
+
+  /** Of an unfinished request. */
+  get told(): Float64Array {
+    return this.inferenceMs;
+  }
 
   /** The slot of `id`, which has passed `isId`, or -1. */
   find(id: string): number {
-    return this.#find(idToBytes(id, this.#key));
+    if (id === this.#lastId) return this.#lastSlot;
+    const slot = this.#find(idToBytes(id, this.#key));
+    if (slot >= 0) {
+      this.#lastId = id;
+      this.#lastSlot = slot;
+    }
+    return slot;
   }
 
   #find(bytes: Uint8Array): number {
@@ -75,6 +104,20 @@ export class SlotTable {
     return false;
   }
 
+  /** Copies the id of `slot` to `into`, as words. */
+  copyId(slot: number, into: Uint32Array): void {
+    for (let i = 0; i < 4; i++) into[i] = this.#ids[slot * 4 + i]!;
+  }
+
+  /** Whether the id of `slot` sorts after the one with these words. */
+  isNewer(slot: number, words: Uint32Array): boolean {
+    for (let i = 0; i < 4; i++) {
+      const x = this.#ids[slot * 4 + i]!;
+      if (x !== words[i]) return x > words[i]!;
+    }
+    return false;
+  }
+
   /** A slot for the id with these bytes, which has none yet. The caller fills its columns. */
   add(bytes: Uint8Array): number {
     const slot = this.#freeCount > 0 ? this.#free[--this.#freeCount]! : this.#append();
@@ -96,6 +139,7 @@ export class SlotTable {
 
   /** Forgets the id of `slot`. The slot stays taken until it is freed, for a queue may still order by it. */
   forget(slot: number): void {
+    if (slot === this.#lastSlot) this.#lastId = "";
     const d = this.#ids[slot * 4 + 3]!;
     const number = d & (SHARDS - 1);
     const shard = this.#shards[number]!;
@@ -128,7 +172,8 @@ export class SlotTable {
     this.place = copied(this.place, new Uint8Array(length));
     this.model = copied(this.model, new Uint16Array(length));
     this.owner = copied(this.owner, new Uint32Array(length));
-    this.priority = copied(this.priority, new Int32Array(length));
+    this.priority = copied(this.priority, new Int8Array(length));
+    this.aside = copied(this.aside, new Uint8Array(length));
     this.leases = copied(this.leases, new Uint32Array(length));
     this.createdAt = copied(this.createdAt, new Float64Array(length));
     this.expiresAt = copied(this.expiresAt, new Float64Array(length));

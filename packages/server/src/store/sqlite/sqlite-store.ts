@@ -12,6 +12,7 @@ import type {
   LeaseWish,
   ListedRequest,
   ListWish,
+  Outlook,
   RequestPage,
   RequestStatus,
   RequestStore,
@@ -111,6 +112,10 @@ class Store implements SqliteStore {
     const now = this.#clock.now();
     const status = this.#queue.status(id, now);
     return status === undefined ? this.#read((reader) => reader.status(id, now)) : (status ?? undefined);
+  }
+
+  outlook(id: string): Outlook | undefined {
+    return isId(id) ? this.#queue.outlook(id, this.#clock.now()) : undefined;
   }
 
   async get(id: string): Promise<Request | undefined> {
