@@ -13,6 +13,8 @@ export interface Alias {
 export interface ServedModel {
   readonly definition: ModelDefinition;
   readonly aliases?: readonly Alias[];
+  /** Longest run, ms. */
+  readonly timeoutMs: number;
 }
 
 /** `failed`: its setup threw and is tried again, or its input schema does not compile. */
@@ -24,6 +26,8 @@ export type ModelState =
 export interface CatalogEntry {
   readonly definition: ModelDefinition;
   readonly aliases: readonly Alias[];
+  /** Longest run, ms. */
+  readonly timeoutMs: number;
   readonly state: ModelState;
   /** Canonical input; throws `InferqError` `invalid_input`. */
   check(fields: Readonly<Record<string, unknown>>): CheckedInput;
@@ -43,9 +47,9 @@ const RESERVED: ReadonlySet<string> = new Set(["requests", "models"]);
 /** Makes the catalog. Throws an `Error` that names the model if a name is no slug, reserved or taken. */
 export function catalog(served: readonly ServedModel[], stateOf: (model: string) => ModelState): Catalog {
   const byName = new Map<string, CatalogEntry>();
-  const entries = served.map(({ definition, aliases = [] }) => {
-    const entry = entryOf(definition, aliases, stateOf);
-    for (const name of [definition.name, ...aliases.map((alias) => alias.name)]) {
+  const entries = served.map((model) => {
+    const entry = entryOf(model, stateOf);
+    for (const name of [entry.definition.name, ...entry.aliases.map((alias) => alias.name)]) {
       checkName(name);
       if (byName.has(name)) throw new Error(`Two models are named "${name}". Give one of them another name.`);
       byName.set(name, entry);
@@ -56,14 +60,14 @@ export function catalog(served: readonly ServedModel[], stateOf: (model: string)
 }
 
 function entryOf(
-  definition: ModelDefinition,
-  aliases: readonly Alias[],
+  { definition, aliases = [], timeoutMs }: ServedModel,
   stateOf: (model: string) => ModelState,
 ): CatalogEntry {
   const { check, fault } = compiled(definition);
   return {
     definition,
     aliases,
+    timeoutMs,
     get state() {
       return fault ?? stateOf(definition.name);
     },

@@ -60,11 +60,17 @@ export const MODELS: readonly ServedModel[] = [
       run: () => "",
     }),
     aliases: [{ name: "seedream-4.5", standIn: "A stand-in: draws, but is not that model." }],
+    timeoutMs: 600_000,
   },
-  { definition: defineModel({ name: "film", output: "video", input: { type: "object" }, run: () => "" }) },
-  { definition: defineModel({ name: "speech", output: "audio", input: { type: "object" }, run: () => "" }) },
-  { definition: defineModel({ name: "words", output: "text", input: { type: "object" }, run: () => "" }) },
+  plain("film", "video"),
+  plain("speech", "audio"),
+  plain("words", "text"),
 ];
+
+/** A model that takes any input. */
+function plain(name: string, output: "video" | "audio" | "text"): ServedModel {
+  return { definition: defineModel({ name, output, input: { type: "object" }, run: () => "" }), timeoutMs: 600_000 };
+}
 
 export interface Gateway extends AsyncDisposable {
   readonly base: string;
