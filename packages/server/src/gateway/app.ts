@@ -106,6 +106,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   boundBodies(app, settings.bodyLimitBytes);
   app.decorateRequest("caller", null);
   app.decorateRequest("model", null);
+  app.decorateRequest("submitOptions", null);
   cors(app, settings.corsOrigins, (path) => routes.allowed(path));
   app.addHook("onRequest", (request, reply, done) => {
     if (request.is404) return noSuchRoute(request, reply); // before its body is read: nobody's key was checked

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
-import type { Upload } from "../media/intake.ts";
+import type { Upload } from "../media/sources.ts";
 import { mediaFields } from "../media/media.ts";
 import { isSchema } from "../model/coerce.ts";
 import type { JsonSchema } from "../model/model.ts";

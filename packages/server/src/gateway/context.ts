@@ -4,6 +4,7 @@ import type { ApiKey } from "../store/keys.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { Authenticate, Identify } from "./auth.ts";
 import type { GatewayOptions } from "./options.ts";
+import type { SubmitOptions } from "./submit-options.ts";
 import type { BaseOf } from "./urls.ts";
 import { JSON_TYPE } from "./errors.ts";
 
@@ -20,6 +21,8 @@ declare module "fastify" {
     caller: ApiKey | null;
     /** The model that the path names; set with `caller` on the routes that run one. */
     model: CatalogEntry | null;
+    /** What its headers ask for; set with `model`. */
+    submitOptions: SubmitOptions | null;
   }
 
   interface FastifyInstance {

@@ -7,10 +7,11 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobInfo } from "../blob/blob-store.ts";
 import { contentTypeOf } from "../blob/content-type.ts";
-import { isBlobKey, keyTime } from "../blob/key.ts";
+import { isBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
 import type { GatewayContext } from "./context.ts";
 import { openToAll } from "./cors.ts";
+import { fileExpiry } from "./file-life.ts";
 
 /** Types that a browser may show. SVG and HTML can hold scripts, so they are downloads. */
 const SHOWN = /^(?:image\/(?!svg)|video\/|audio\/|text\/plain$|application\/json$)/;
@@ -27,11 +28,12 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
 
   app.get("/files/*", async (request: FastifyRequest<{ Params: { "*": string } }>, reply) => {
     const key = request.params["*"];
-    // A file goes with its request, on the millisecond, whenever the sweep comes by. Its id tells the time.
-    const leftMs = isBlobKey(key) ? keyTime(key) + settings.resultTtlSeconds * 1000 - clock.now() : 0;
+    // A file goes with its request, on the millisecond, whenever the sweep comes by.
+    const leftMs = isBlobKey(key) ? (await fileExpiry(key, context)) - clock.now() : 0;
     const info = leftMs > 0 ? await blobs.head(key) : undefined;
     if (info === undefined) throw new InferqError("unknown_file");
-    describe(reply, info, leftMs);
+    // The end of what is kept until it has been read may come nearer.
+    describe(reply, info, Math.min(leftMs, settings.resultTtlSeconds * 1000));
     if (matches(request.headers["if-none-match"], info.etag)) return reply.code(304).send();
     return await sendBytes(request, reply, info);
   });
@@ -54,12 +56,12 @@ export function fileRoutes(app: FastifyInstance, context: GatewayContext): void 
   }
 }
 
-/** Headers of every answer about a file that is there for `leftMs` more. */
-function describe(reply: FastifyReply, info: BlobInfo, leftMs: number): void {
+/** Headers of every answer about a file that may be kept for `keepMs`. */
+function describe(reply: FastifyReply, info: BlobInfo, keepMs: number): void {
   openToAll(reply);
   reply.header("etag", info.etag).header("accept-ranges", "bytes");
   // No cache may show the file when the server does not any more.
-  reply.header("cache-control", `private, max-age=${Math.floor(leftMs / 1000)}, immutable`);
+  reply.header("cache-control", `private, max-age=${Math.floor(keepMs / 1000)}, immutable`);
   reply.header("x-content-type-options", "nosniff");
   reply.header("content-security-policy", POLICY);
   if (!SHOWN.test(contentTypeOf(info.key))) reply.header("content-disposition", "attachment");

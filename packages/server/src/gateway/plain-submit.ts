@@ -6,10 +6,11 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { submitBody } from "../wire/bodies.ts";
-import { type Accept, type Submitted, warnOf } from "./accept.ts";
+import { type Accept, describeAccepted, type Submitted } from "./accept.ts";
 import { fieldsOf, parseJson } from "./body.ts";
 import { type GatewayContext, writeAscii } from "./context.ts";
 import type { Fail } from "./errors.ts";
+import { submitOptions } from "./submit-options.ts";
 
 const START = "/v2/";
 const MOST_BYTES = 64 * 1024;
@@ -19,7 +20,7 @@ type Head = Omit<Submitted, "fields" | "uploads">;
 
 /** Makes the short way; it answers false, having done nothing, when the request must take the long one. */
 export function plainSubmit(
-  { models, identify, baseOf }: Pick<GatewayContext, "models" | "identify" | "baseOf">,
+  { models, identify, baseOf, settings }: Pick<GatewayContext, "models" | "identify" | "baseOf" | "settings">,
   accept: Accept,
   fail: Fail,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
@@ -30,14 +31,15 @@ export function plainSubmit(
     if (model === undefined || model.state.type === "failed") return undefined;
     const caller = identify(request.headers);
     if (caller === undefined) return undefined;
-    return { caller, model, base: baseOf(request), port: request.socket.localPort ?? 0 };
+    const options = submitOptions(request.headers, model, settings);
+    return { caller, model, options, base: baseOf(request), port: request.socket.localPort ?? 0 };
   };
 
   const submit = async (head: Head, body: Buffer, request: IncomingMessage, response: ServerResponse) => {
     try {
-      const { id, base, unknown } = await accept({ ...head, ...fieldsOf(parseJson(body)) });
-      warnOf(unknown, response);
-      writeAscii(response, submitBody(id, base));
+      const accepted = await accept({ ...head, ...fieldsOf(parseJson(body)) });
+      describeAccepted(accepted, response);
+      writeAscii(response, submitBody(accepted.id, accepted.base));
     } catch (error) {
       fail(error, request, response, "/v2/:model");
     }

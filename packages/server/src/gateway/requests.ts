@@ -5,6 +5,7 @@ import type { RequestStatus } from "../store/store.ts";
 import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { ownRequest, ownStatus } from "./own-request.ts";
+import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
 import { waitWish } from "./wait-wish.ts";
 
@@ -29,6 +30,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   const sendResult = async (request: FastifyRequest<IdPath>, reply: FastifyReply, found: Request): Promise<void> => {
     const body = resultBody(found, context.baseOf(request.raw));
+    countReading(context, found, reply.raw);
     if (typeof body === "string") return void sendJson(reply, body);
     await sendStreamed(reply, blobs, body, "text");
   };

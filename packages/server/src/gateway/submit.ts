@@ -2,8 +2,9 @@
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { submitBody, submittedBody } from "../wire/bodies.ts";
-import { type Accept, submittedOf, warnOf } from "./accept.ts";
+import { type Accept, describeAccepted, submittedOf } from "./accept.ts";
 import { type GatewayContext, sendAscii, sendJson } from "./context.ts";
+import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
 import { tellGranted, waitWish } from "./wait-wish.ts";
 import type { Waiter } from "./waiter.ts";
@@ -13,8 +14,9 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
 
   app.post("/v2/:model", async (request, reply) => {
     const seconds = waitWish(request.raw, settings.waitLimitSeconds);
-    const { id, base, unknown } = await accept(submittedOf(request, context));
-    warnOf(unknown, reply.raw);
+    const accepted = await accept(submittedOf(request, context));
+    describeAccepted(accepted, reply.raw);
+    const { id, base } = accepted;
     if (seconds === 0) return sendAscii(reply, submitBody(id, base));
     tellGranted(reply.raw, seconds);
     request.body = undefined; // it is not to be kept as long as somebody waits
@@ -29,6 +31,7 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
     if (request === undefined) throw new InferqError("unknown", { id });
     if (request.status === "FAILED") reply.code(422).header("x-error-code", request.failure?.code ?? "internal");
     const body = submittedBody(request, base);
+    countReading(context, request, reply.raw);
     if (typeof body === "string") sendJson(reply, body);
     else await sendStreamed(reply, blobs, body, "text");
   };

@@ -4,8 +4,9 @@ import { InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
-import { type Accept, type Accepted, submittedOf, warnOf } from "./accept.ts";
+import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
+import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -14,15 +15,16 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
 
   app.post("/v1/:model", async (request, reply) => {
     const accepted = await accept(submittedOf(request, context));
-    const { id } = accepted;
+    const { id, isReplay } = accepted;
     const { base64, ignored } = asksForBase64(accepted);
-    warnOf(ignored, reply.raw);
+    describeAccepted({ isReplay, unknown: ignored }, reply.raw);
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
     if (!(await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw))) return reply.hijack();
     const done = await store.get(id);
     if (done === undefined) throw new InferqError("unknown", { id });
+    countReading(context, done, reply.raw);
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
     if (done.status !== "COMPLETED") {
       if (waiter.stopped) throw new InferqError("sync_stopped", { id });

@@ -3,8 +3,8 @@ import type { BlobStore } from "../../src/blob/blob-store.ts";
 import { fsBlobStore } from "../../src/blob/fs.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { idMaker } from "../../src/core/ids.ts";
-import { ownBases } from "../../src/media/intake.ts";
 import type { IntakeContext } from "../../src/media/intake.ts";
+import { ownBases } from "../../src/media/sources.ts";
 import { media } from "../../src/model/model.ts";
 import { scratchDirectory } from "../scratch.ts";
 
@@ -56,6 +56,7 @@ export async function shop(): Promise<Shop> {
       uploads: new Map(),
       ownBases: ownBases("http://api.example:8080", "https://inferq.example", 8787),
       allowPrivate: false,
+      expired: async () => false,
       ...wishes,
     }),
     [Symbol.asyncDispose]: async () => await scratch[Symbol.asyncDispose](),
