@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Wake } from "../store/store.ts";
 import { endings } from "./store-suite/endings.ts";
+import { idempotency } from "./store-suite/idempotency.ts";
 import { leases } from "./store-suite/leases.ts";
+import { lists } from "./store-suite/lists.ts";
 import { settling } from "./store-suite/settling.ts";
 import { keepsSubmissions } from "./store-suite/submissions.ts";
 import { COMPLETE, StoreUnderTest } from "./store-suite/under-test.ts";
@@ -12,9 +14,11 @@ export function storeSuite(name: string, open: StoreFactory): void {
   describe(`the ${name} store`, () => {
     const t = new StoreUnderTest(open);
     keepsSubmissions(t);
+    idempotency(t);
     leases(t);
     settling(t);
     endings(t);
+    lists(t);
 
     it("counts what waits and runs of each model, and since when", async () => {
       const since = t.clock.now();
@@ -43,6 +47,17 @@ export function storeSuite(name: string, open: StoreFactory): void {
       stop();
       await t.enqueue();
       expect(heard).toEqual([]);
+    });
+
+    it("hints when a request is gone", async () => {
+      const heard: Wake[] = [];
+      const [deleted, expired] = [await t.enqueue(), await t.enqueue()];
+      if (t.store.onWake?.((wake) => heard.push(wake)) === undefined) return;
+      await t.store.finish(deleted, { type: "delete" });
+      expect(heard.splice(0)).toEqual([{ type: "finished", id: deleted }]);
+      t.clock.advance(3_600_000);
+      await t.store.finish(expired, { type: "expire" });
+      expect(heard).toEqual([{ type: "finished", id: expired }]);
     });
 
     it("takes no more once it is closed", async () => {

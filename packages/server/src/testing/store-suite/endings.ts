@@ -73,14 +73,38 @@ export function endings(t: StoreUnderTest): void {
     });
   });
 
+  describe("lets a request expire sooner", () => {
+    it("than it would have, and never later", async () => {
+      const id = await t.enqueue({ hasFiles: true });
+      const [sooner, later] = [t.clock.now() + 60_000, t.clock.now() + 120_000];
+      expect(await t.store.expireBy(id, later)).toBe(true);
+      expect(await t.store.expireBy(id, sooner)).toBe(true);
+      expect(await t.store.expireBy(id, later)).toBe(true);
+      expect(await t.store.status(id)).toMatchObject({ expiresAt: sooner });
+      expect(await t.store.get(id)).toMatchObject({ expiresAt: sooner });
+      t.clock.advance(60_000);
+      expect(await t.store.status(id)).toBeUndefined();
+      expect(await t.lease()).toEqual([]);
+      expect(await t.store.expireBy(id, later)).toBe(false);
+      expect((await t.store.sweep(10)).expired).toMatchObject([{ id, hasFiles: true }]);
+      expect(await t.store.finish(id, { type: "expire" })).toBe(true);
+    });
+
+    it("at once, where that time is over", async () => {
+      const id = await t.enqueue();
+      expect(await t.store.expireBy(id, t.clock.now())).toBe(true);
+      expect(await t.store.get(id)).toBeUndefined();
+    });
+  });
+
   describe("sweeps", () => {
     it("what no worker leased before its start deadline", async () => {
       const late = await t.enqueue({ startDeadline: t.clock.now() + 1_000 });
       const patient = await t.enqueue();
       t.clock.advance(1_000);
+      expect((await t.lease(1)).map(({ id }) => id)).toEqual([patient]);
       expect(await t.store.sweep(10)).toEqual({ lost: [], startTimedOut: [late], expired: [] });
       expect(await t.store.status(late)).toMatchObject({ status: "FAILED", failure: { code: "start_timeout" } });
-      expect((await t.lease()).map(({ id }) => id)).toEqual([patient]);
     });
 
     it("no start deadline of a request that once ran", async () => {

@@ -44,6 +44,14 @@ export function leases(t: StoreUnderTest): void {
       expect(second.token).not.toBe(first.token);
     });
 
+    it("with the longest run that the client asked for, each time", async () => {
+      const id = await t.enqueue({ runTimeoutMs: 2_500 });
+      const { token, runTimeoutMs } = await t.leaseOne();
+      expect(runTimeoutMs).toBe(2_500);
+      await t.store.settle(id, token, { type: "release" });
+      expect(await t.leaseOne()).toMatchObject({ id, runTimeoutMs: 2_500 });
+    });
+
     it("to nobody before its time", async () => {
       const id = await t.enqueue({ notBefore: t.clock.now() + 10_000 });
       expect(await t.lease()).toEqual([]);
