@@ -100,7 +100,8 @@ export function fsBlobStore(location: string): BlobStore {
       throw new TypeError(`Not a prefix of blob keys: ${JSON.stringify(prefix.slice(0, 100))}`);
     const path = join(directory, prefix.slice(0, -1));
     if ((await orUndefined(lstat(path))) === undefined) return;
-    await rm(path, { recursive: true, force: true });
+    // Again where somebody puts a blob into a directory that is just being removed.
+    await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
     await removeEmpty(dirname(path), directory);
   }
 
