@@ -4,6 +4,8 @@ import type { FastifyInstance } from "fastify";
 export interface RouteList {
   /** Every route as `METHOD path`, sorted. */
   all(): string[];
+  /** Whether the path of `url` is a route of its own that does not take `method`: `/v2/requests` is no model. All take OPTIONS. */
+  isOther(method: string, url: string): boolean;
   /** The methods that `path` takes, as in an Allow header; "" if there is no such path. */
   allowed(path: string): string;
 }
@@ -19,6 +21,10 @@ export function routeList(app: FastifyInstance): RouteList {
 
   return {
     all: () => [...methods].flatMap(([url, of]) => [...of].map((method) => `${method} ${url}`)).sort(),
+    isOther(method, url) {
+      const own = method === "OPTIONS" ? undefined : methods.get(url.split("?", 1)[0]!);
+      return own !== undefined && !own.has(method);
+    },
     allowed(path) {
       const exact = methods.get(path);
       const found = exact ?? [...methods].find(([url]) => url !== "/*" && pattern(url).test(path))?.[1];

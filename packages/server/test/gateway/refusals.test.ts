@@ -52,7 +52,7 @@ test("no content type at all is 406 too", async () => {
 test("unknown paths, wrong methods and paths that cannot be decoded", async () => {
   expect(code(await gateway.call("GET", "/nothing"))).toEqual([404, "unknown_route"]);
   expect(code(await gateway.call("GET", "/v2/requests/x/y/z"))).toEqual([404, "unknown_route"]);
-  expect(code(await gateway.call("POST", "/v2/requests", {}))).toEqual([404, "unknown_model"]);
+  expect(code(await gateway.call("POST", "/v2/requests", {}))).toEqual([405, "method_not_allowed"]);
   expect(code(await gateway.call("GET", "/v2/%zz/status"))).toEqual([400, "bad_request"]);
   const wrong = await gateway.call("DELETE", "/v2/models");
   expect(code(wrong)).toEqual([405, "method_not_allowed"]);
