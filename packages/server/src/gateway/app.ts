@@ -10,10 +10,12 @@ import { boundBodies } from "./body-budget.ts";
 import { cancelRoute } from "./cancel.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
+import { deleteRoute } from "./delete.ts";
 import { docsRoutes } from "./docs.ts";
 import { answerClientError, failer } from "./errors.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
+import { listRoute } from "./list.ts";
 import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
 import { plainSubmit } from "./plain-submit.ts";
@@ -22,6 +24,7 @@ import { routeList } from "./routes.ts";
 import { statusPoll } from "./status-poll.ts";
 import { submitRoute } from "./submit.ts";
 import { syncRoute } from "./sync.ts";
+import { timelineRoute } from "./timeline.ts";
 import { uploadRoute } from "./uploads.ts";
 import { baseOf } from "./urls.ts";
 import { waitPoll } from "./wait-poll.ts";
@@ -109,12 +112,16 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   app.decorateRequest("submitOptions", null);
   cors(app, settings.corsOrigins, (path) => routes.allowed(path));
   app.addHook("onRequest", (request, reply, done) => {
-    if (request.is404) return noSuchRoute(request, reply); // before its body is read: nobody's key was checked
+    // Before its body is read: nobody's key was checked.
+    if (request.is404 || routes.isOther(request.method, request.url)) return noSuchRoute(request, reply);
     const hasNoHost = request.headers.host === undefined && request.raw.httpVersion !== "1.0"; // RFC 9112 §3.2
     done(hasNoHost ? new InferqError("bad_host") : undefined);
   });
 
   requestRoutes(app, context);
+  listRoute(app, context);
+  timelineRoute(app, context);
+  deleteRoute(app, context);
   fileRoutes(app, context);
   modelRoutes(app, context);
   healthRoutes(app, context);

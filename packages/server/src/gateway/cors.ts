@@ -1,8 +1,17 @@
 /** Cross-origin reading: files from anywhere, the API from the configured origins (Fetch standard, "CORS protocol"). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
-const EXPOSED =
-  "x-error-code, x-request-id, x-generation-time, x-remaining-credits, x-cost, warning, retry-after, preference-applied";
+const EXPOSED: string = [
+  "x-error-code",
+  "x-request-id",
+  "x-generation-time",
+  "x-remaining-credits",
+  "x-cost",
+  "warning",
+  "retry-after",
+  "preference-applied",
+  "link",
+].join(", ");
 const EXPOSED_OF_FILES = "content-length, content-range, accept-ranges, etag";
 
 /** Adds the headers to the API's answers, and answers every OPTIONS, for which no key is asked. */

@@ -1,6 +1,6 @@
 /** The `curl` lines of the API reference: each can be pasted as it is, once `SETTINGS` are filled in. */
 import { isSchema } from "../model/coerce.ts";
-import type { Json } from "./openapi.ts";
+import type { Json } from "./openapi-parts.ts";
 
 /** One method of one path. */
 export interface Operation {

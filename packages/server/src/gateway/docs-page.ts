@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { isSchema } from "../model/coerce.ts";
 import { curl, type Operation, SETTINGS } from "./docs-curl.ts";
 import { STYLE } from "./docs-style.ts";
-import { type Json, TAGS } from "./openapi.ts";
+import type { Json } from "./openapi-parts.ts";
+import { TAGS } from "./openapi.ts";
 
 /** No script at all; the one style sheet by its hash. */
 export const DOCS_POLICY: string =

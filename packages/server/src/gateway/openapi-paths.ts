@@ -1,16 +1,7 @@
 /** The part of the OpenAPI document that is the same on every server. */
-import type { Json } from "./openapi.ts";
+import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
+import { CONFLICT, ERROR, FAILED, ID, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
-const ERROR = { $ref: "#/components/responses/Error" };
-const FAILED = { $ref: "#/components/responses/Failed" };
-const CONFLICT = { $ref: "#/components/responses/Conflict" };
-const ID = {
-  name: "id",
-  in: "path",
-  required: true,
-  description: "The request_id in the answer to the submit.",
-  schema: { type: "string", format: "uuid" },
-};
 const MODEL = {
   name: "model",
   in: "path",
@@ -18,14 +9,6 @@ const MODEL = {
   description: "Name of a model, or one of its aliases.",
   schema: { type: "string", pattern: "^[A-Za-z0-9._-]+$" },
 };
-
-function ok(description: string, schema: unknown): Json {
-  return { description, content: { "application/json": { schema } } };
-}
-
-function ref(name: string): Json {
-  return { $ref: `#/components/schemas/${name}` };
-}
 
 function text(description: string, type = "text/plain"): Json {
   return { description, content: { [type]: { schema: { type: "string" } } } };
@@ -64,6 +47,7 @@ export const PATHS: Json = {
         "422": FAILED,
       },
     },
+    delete: DELETE,
   },
   "/v2/requests/{id}/cancel": {
     post: {
@@ -85,6 +69,7 @@ export const PATHS: Json = {
       },
     },
   },
+  ...OWN_PATHS,
   "/v1/requests/{id}": {
     get: {
       tags: ["Requests"],
@@ -229,17 +214,11 @@ export const RESPONSES: Json = {
   },
 };
 
-const URL = { type: "string", format: "uri" };
-const STRING = { type: "string" };
 const NUMBER = { type: "number" };
-
-function object(properties: Json, optional: readonly string[] = []): Json {
-  return { type: "object", properties, required: Object.keys(properties).filter((name) => !optional.includes(name)) };
-}
-
 const FILE = object({ url: URL, content_type: STRING, file_name: STRING, file_size: { type: "integer" } });
 
 export const SCHEMAS: Json = {
+  ...OWN_SCHEMAS,
   Error: object({ error: STRING }),
   Failure: object({ status: { const: "FAILED" }, error: STRING, metrics: { type: "object" } }),
   Conflict: object({

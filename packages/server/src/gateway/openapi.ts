@@ -1,10 +1,8 @@
 /** `GET /openapi.json`: the API as an OpenAPI 3.1 document, with a path and an input schema for each model served. */
 import type { Catalog, CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
+import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
-
-/** A piece of the document. */
-export type Json = { readonly [name: string]: unknown };
 
 /** Where a path stands in the document: the ones that run a model first. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [

@@ -82,7 +82,7 @@ test("every curl line can be pasted: what it leaves to the reader is set at the 
   const [settings = "", ...lines] = blocks;
   expect(lines.length).toBeGreaterThan(20);
   for (const line of lines) {
-    expect(line).toMatch(/^curl (?:-X POST )?"http:\/\/127\.0\.0\.1:\d+\/[^{}"]*"/);
+    expect(line).toMatch(/^curl (?:-X (?:POST|DELETE) )?"http:\/\/127\.0\.0\.1:\d+\/[^{}"]*"/);
     for (const [, name] of line.matchAll(/\$(\w+)/g)) expect(settings).toContain(`export ${name}=`);
   }
   const one = (path: string): string | undefined => lines.find((line) => line.includes(`${path}" `));
