@@ -71,6 +71,26 @@ it("a run over its limit is final", async () => {
   });
 });
 
+it.each([
+  ["its own, which is less than the model's", 10, 60_000],
+  ["the model's, which is less than its own", 60_000, 10],
+])("a request with a limit of its own is held to the smaller one: %s", async (_, runTimeoutMs, timeoutMs) => {
+  const told: number[] = [];
+  await using opened = await openWorker(
+    modelOf((_input, { signal, timeoutSeconds }) => {
+      told.push(timeoutSeconds);
+      return aborted(signal);
+    }),
+    { timeoutMs },
+  );
+  const request = await opened.until(await opened.submit({}, { runTimeoutMs }), finished);
+  expect(request.failure).toEqual({
+    code: "run_timeout",
+    message: "The model ran longer than its limit of 0.01 s and was stopped.",
+  });
+  expect(told).toEqual([0.01]);
+});
+
 it("a medium that cannot be fetched fails the request under its own code, before any run", async () => {
   let runs = 0;
   const unreachable = new InferqError("input_unreachable", { field: "image", detail: "the host does not answer" });
