@@ -13,7 +13,10 @@ import {
   type ToChild,
 } from "./protocol.ts";
 
-/** How long a process has between SIGTERM and SIGKILL, and its pipe to drain after it ended. */
+/** How long a process has between SIGTERM and SIGKILL, ms. With what a kill itself takes, a run that must stop has no process a second after its grace. */
+const TERM_MS = 500;
+
+/** How long its pipe has to drain after it ended, ms. */
 const LAST_WORDS_MS = 1_000;
 
 const ENTRY = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url));
@@ -122,7 +125,7 @@ export function startChild(
     terminate() {
       if (killTimer !== undefined) return;
       child.kill("SIGTERM");
-      killTimer = setTimeout(() => killGroup(child), LAST_WORDS_MS);
+      killTimer = setTimeout(() => killGroup(child), TERM_MS);
     },
   };
 }
