@@ -1,5 +1,5 @@
 /** A model that does all a model should not. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync, writeSync } from "node:fs";
 import { defineModel } from "../../../src/model/model.ts";
 
@@ -59,6 +59,14 @@ export default defineModel({
         log("spinning");
         await new Promise((resolve) => setTimeout(resolve)); // let the log line out
         for (;;);
+      case "block":
+        log("blocked");
+        await new Promise((resolve) => setTimeout(resolve));
+        spawnSync("sleep", ["1000"]);
+        return "woken";
+      case "ignore":
+        log("ignoring");
+        return await never();
       case "ignore all":
         process.on("SIGTERM", () => {});
         log("deaf");
