@@ -1,35 +1,74 @@
-import { randomFillSync } from "node:crypto";
-import type { Clock } from "./clock.ts";
-
 /**
- * Makes request ids: UUIDv7 (RFC 9562 §5.7) in lower-case hex with dashes. The 12 bits of `rand_a`
- * count within a millisecond (RFC 9562 §6.2, method 1), so ids of one maker sort in the order they
- * were made. Ids are made in time order because a B-tree takes them 3–10 times faster than v4.
+ * Ids are UUIDv7 (RFC 9562 §5.7) in lower-case hex with dashes, made in time order because a B-tree
+ * takes them 3–10 times faster than v4. From the left:
+ *
+ *   48 bits  milliseconds since the epoch
+ *    4       version
+ *   12       counter. It begins each millisecond at a random value below 2,048 (RFC 9562 §6.2, method 1),
+ *            so that the ids of one maker sort in the order they were made, and those of several seldom meet
+ *    2       variant
+ *   12       how long the request lives (lives.ts)
+ *   26       random
+ *   24       MAC over all of the above and the request's owner; random in other ids
+ *
+ * With the MAC a server can say of a request that it has deleted whether it ever was this owner's, and when
+ * it expired. An id that is somebody else's, or nobody's, passes for the caller's own once in 17 million.
+ * Two ids of one millisecond are equal with a chance of 2^-37 if one owner's, 2^-61 if not: two servers
+ * with one store that take 1,000 requests a second each, all of one owner, would meet once in four
+ * years, and the store refuses the second one. The last 32 bits are evenly spread: hash tables rely on it.
  */
+import { hash, randomFillSync } from "node:crypto";
+import type { Clock } from "./clock.ts";
+import { lifeCode, lifeSeconds, UNTOLD_LIFE } from "./lives.ts";
+
+/** Where the MAC begins in the text of an id. */
+const MAC_AT = 30;
+
+/** Makes the ids of requests, and knows them again. */
+export interface RequestIds {
+  /** A new id for a request of `owner`; `idExpiresAt` reads from it when the life of `life` seconds, rounded up, ends. Null: that is not known yet. */
+  make(owner: string, life: number | null): string;
+  /** Whether `id`, which has passed `isId`, was made for a request of `owner` under the same secret. */
+  isOf(owner: string, id: string): boolean;
+}
+
+/** `secret` is 128 random bits as hex. Whoever has it can make ids that look like a server's own, and nothing worse. */
+export function requestIds(clock: Clock, secret: string): RequestIds {
+  const unsigned = unsignedMaker(clock);
+  // A hash that begins with the secret is a MAC here: the text has a fixed form, and the hash is cut, so that
+  // nobody can go on with it. HMAC would cost three times the whole id.
+  const mac = (head: string, owner: string): string => hash("sha256", secret + head + owner).slice(0, 6);
+  return {
+    make(owner, life) {
+      const head = unsigned(life === null ? UNTOLD_LIFE : lifeCode(life));
+      return head + mac(head, owner);
+    },
+    isOf: (owner, id) => mac(id.slice(0, MAC_AT), owner) === id.slice(MAC_AT),
+  };
+}
+
+/** Makes ids of anything but the requests of a server: they tell no life and prove nothing. */
 export function idMaker(clock: Clock): () => string {
-  const pool = Buffer.allocUnsafe(8 * 512);
-  let used = pool.length;
+  const unsigned = unsignedMaker(clock);
+  return () => unsigned(UNTOLD_LIFE) + random24();
+}
+
+/** Makes ids without their last 24 bits. */
+function unsignedMaker(clock: Clock): (life: number) => string {
   let lastMs = 0;
+  let time = "";
   let counter = 0;
-  return () => {
+  return (life) => {
     const ms = Math.floor(clock.now());
-    if (ms > lastMs) {
-      lastMs = ms;
-      counter = 0;
-    } else if (++counter > 0xfff) {
-      lastMs += 1; // more than 4,096 in one millisecond: borrow the next one
-      counter = 0;
-    }
-    if (used === pool.length) {
-      randomFillSync(pool);
-      used = 0;
-    }
-    const time = lastMs.toString(16).padStart(12, "0");
-    const variant = (0x8000 | (pool.readUInt16BE(used) & 0x3fff)).toString(16);
-    const tail = pool.toString("hex", used + 2, used + 8);
-    used += 8;
-    const count = (0x7000 | counter).toString(16);
-    return `${time.slice(0, 8)}-${time.slice(8)}-${count}-${variant}-${tail}`;
+    const bits = draw16();
+    if (ms > lastMs || counter === 0xfff) {
+      lastMs = Math.max(ms, lastMs + 1); // the counter is used up before the millisecond: borrow the next one
+      const digits = lastMs.toString(16).padStart(12, "0");
+      time = `${digits.slice(0, 8)}-${digits.slice(8)}`;
+      counter = bits >>> 5;
+    } else counter += 1;
+    const variant = 0x8000 | (life << 2) | (bits & 3);
+    return `${time}-${(0x7000 | counter).toString(16)}-${variant.toString(16)}-${random24()}`;
   };
 }
 
@@ -45,16 +84,40 @@ export function idTime(id: string): number {
   return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }
 
-/** Random bytes are drawn for many tokens at a time: one draw costs as much as hundreds of tokens. */
-const TOKENS = Buffer.allocUnsafe(16 * 256);
-let tokensUsed = TOKENS.length;
+/** When the life that `id` tells ends, milliseconds since the epoch, or null if it tells none. Nothing vouches for it but `RequestIds.isOf`. */
+export function idExpiresAt(id: string): number | null {
+  const life = lifeSeconds((Number.parseInt(id.slice(19, 23), 16) >>> 2) & 0xfff);
+  return life === null ? null : idTime(id) + life * 1000;
+}
 
-/** 128 random bits as 32 hex digits: a lease token, a file name. */
+/** 128 random bits as 32 hex digits: a lease token, a file name, a secret. */
 export function randomToken(): string {
-  if (tokensUsed === TOKENS.length) {
-    randomFillSync(TOKENS);
-    tokensUsed = 0;
+  const at = draw(16);
+  return POOL.toString("hex", at, at + 16);
+}
+
+/** 24 random bits as 6 hex digits. */
+function random24(): string {
+  const at = draw(3);
+  const bits = (POOL[at]! << 16) | (POOL[at + 1]! << 8) | POOL[at + 2]!;
+  return (0x1000000 | bits).toString(16).slice(1);
+}
+
+function draw16(): number {
+  const at = draw(2);
+  return (POOL[at]! << 8) | POOL[at + 1]!;
+}
+
+/** Random bytes are drawn for many at a time: one draw costs as much as hundreds of tokens. */
+const POOL = Buffer.allocUnsafe(4096);
+let drawn = POOL.length;
+
+/** Where in the pool `bytes` lie that nobody else is given. */
+function draw(bytes: number): number {
+  if (drawn + bytes > POOL.length) {
+    randomFillSync(POOL);
+    drawn = 0;
   }
-  tokensUsed += 16;
-  return TOKENS.toString("hex", tokensUsed - 16, tokensUsed);
+  drawn += bytes;
+  return drawn - bytes;
 }

@@ -15,7 +15,7 @@ import { checkContentType, fieldsOf, fitForm, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 import { fileExpiry } from "./file-life.ts";
 import { earlier, replayOf, requestDigest } from "./idempotency.ts";
-import { type SubmitOptions, submitOptions, termsOf } from "./submit-options.ts";
+import { type SubmitOptions, submitOptions, termsOf, toldLife } from "./submit-options.ts";
 
 /** Larger inputs are files: the queue holds no photos. */
 const MAX_INPUT_IN_QUEUE = 64 * 1024;
@@ -103,8 +103,8 @@ export function submittedOf(request: FastifyRequest, context: Pick<GatewayContex
   return { caller, model, options, base, port: request.socket.localPort ?? 0, fields, uploads };
 }
 
-export function accepter(context: GatewayContext, newId: () => string): Accept {
-  const { blobs, store, clock, settings, logger } = context;
+export function accepter(context: GatewayContext): Accept {
+  const { blobs, store, clock, settings, logger, ids } = context;
 
   const sourcesOf = ({ base, port, uploads }: Submitted): SourceContext => {
     const { mediaLimitBytes: limitBytes, publicUrl, allowPrivate } = settings;
@@ -132,7 +132,7 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
     const { owner } = caller;
     const { definition } = model;
     const { idempotencyKey } = options;
-    const id = newId();
+    const id = ids.make(owner, toldLife(options, settings));
     const about = { request: id, owner, key: caller.name, model: definition.name };
     let checked = false;
     const forget = async (): Promise<void> => {
@@ -171,7 +171,7 @@ export function accepter(context: GatewayContext, newId: () => string): Accept {
         hasFiles,
         createdAt: now,
         notBefore: now,
-        ...termsOf(options, settings, now),
+        ...termsOf(options, settings, id, now),
         idempotencyDigest: digest,
         retryOf: null,
         webhook: null,

@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type ServerOptions } from "node:http";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
-import { idMaker } from "../core/ids.ts";
+import { requestIds } from "../core/ids.ts";
 import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
 import { authenticator, identifier } from "./auth.ts";
 import { readBodies } from "./body.ts";
@@ -51,6 +51,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     identify,
     authenticate: authenticator(identify),
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
+    ids: requestIds(options.clock, options.keys.idSecret),
   };
   const fail = failer(logger, settings.bodyLimitBytes);
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
@@ -58,8 +59,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     reply.hijack();
     fail(error, request.raw, reply.raw, request.routeOptions.url);
   };
-  const newId = idMaker(options.clock);
-  const accept = accepter(context, newId);
+  const accept = accepter(context);
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
   const waits = waiter(store);
@@ -141,7 +141,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     done();
   });
   void app.register((scope, _options, done) => {
-    uploadRoute(scope, context, newId);
+    uploadRoute(scope, context);
     done();
   });
   return app;

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
+import type { RequestIds } from "../core/ids.ts";
 import type { ApiKey } from "../store/keys.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { Authenticate, Identify } from "./auth.ts";
@@ -13,6 +14,7 @@ export interface GatewayContext extends GatewayOptions {
   readonly identify: Identify;
   readonly authenticate: Authenticate;
   readonly baseOf: BaseOf;
+  readonly ids: RequestIds;
 }
 
 declare module "fastify" {

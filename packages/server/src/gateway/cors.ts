@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 const EXPOSED: string = [
   "x-error-code",
+  "x-expired-at",
   "x-request-id",
   "x-generation-time",
   "x-remaining-credits",

@@ -15,6 +15,16 @@ const DRAIN_LOOK_MS = 20;
 /** Answers a request that failed; `route` names it in the log, for a path may hold the name of a file. */
 export type Fail = (error: unknown, request: IncomingMessage, response: ServerResponse, route?: string) => void;
 
+/** The request `id` was there, and expired at `at`, ms; null where that cannot be told any more. */
+export class ExpiredError extends InferqError {
+  readonly at: number | null;
+
+  constructor(id: string, at: number | null) {
+    super("expired", { id });
+    this.at = at;
+  }
+}
+
 /** Makes the answer to all errors. What has no row in the table is logged and becomes `internal`. */
 export function failer(logger: Logger, limitBytes: number): Fail {
   return (error, request, response, route) => {
@@ -37,6 +47,7 @@ function sendError(error: InferqError, request: IncomingMessage, response: Serve
     "content-length": Buffer.byteLength(body),
     "x-error-code": error.code,
     "cache-control": "no-store",
+    ...(error instanceof ExpiredError && error.at !== null && { "x-expired-at": new Date(error.at).toISOString() }),
     ...(error.status === 401 && { "www-authenticate": "Bearer" }),
     ...(error.status === 415 && { "accept-encoding": "identity" }),
     ...(error.status === 503 && { "retry-after": "1" }),

@@ -37,7 +37,7 @@ export interface GatewaySettings {
 export interface GatewayOptions {
   readonly store: RequestStore;
   readonly blobs: BlobStore;
-  readonly keys: Pick<KeyStore, "find">;
+  readonly keys: Pick<KeyStore, "find" | "idSecret">;
   /** Keys of the configuration (`INFERQ_API_KEYS`); looked up first. */
   readonly staticKeys: readonly ApiKey[];
   readonly models: Catalog;

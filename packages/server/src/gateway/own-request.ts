@@ -1,39 +1,51 @@
 /** A caller's look at one of its requests. That of another owner does not exist for it. */
 import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
-import { isId } from "../core/ids.ts";
+import { idExpiresAt, idTime, isId } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
 import type { RequestStatus } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
+import { ExpiredError } from "./errors.ts";
 
 /** The whole request `id`. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
-export async function ownRequest(
-  { store, authenticate }: GatewayContext,
-  headers: IncomingHttpHeaders,
-  id: string,
-): Promise<Request> {
+export async function ownRequest(context: GatewayContext, headers: IncomingHttpHeaders, id: string): Promise<Request> {
+  const { store, authenticate } = context;
   const { owner } = authenticate(headers);
   const found = isId(id) ? await store.get(id) : undefined;
-  if (found === undefined || found.owner !== owner) throw notFound(id);
+  if (found === undefined || found.owner !== owner) throw notFound(context, owner, id);
   return found;
 }
 
 /** The light view of the request `id`, at once where the store has it at once. Throws as `ownRequest`. */
 export function ownStatus(
-  { store, authenticate }: GatewayContext,
+  context: GatewayContext,
   headers: IncomingHttpHeaders,
   id: string,
 ): RequestStatus | Promise<RequestStatus> {
+  const { store, authenticate } = context;
   const { owner } = authenticate(headers);
   const check = (view: RequestStatus | undefined): RequestStatus => {
-    if (view === undefined || view.owner !== owner) throw notFound(id);
+    if (view === undefined || view.owner !== owner) throw notFound(context, owner, id);
     return view;
   };
   const found = isId(id) ? store.status(id) : undefined;
   return found instanceof Promise ? found.then(check) : check(found);
 }
 
-/** Why there is no request `id` for this caller. */
-function notFound(id: string): InferqError {
-  return new InferqError("unknown", { id });
+/**
+ * Why there is no request `id` for this owner: it has expired, if it was made here for the same owner and its
+ * life is over. Else nobody can say: it may never have been, be another owner's, or have been deleted.
+ */
+function notFound(
+  context: Pick<GatewayContext, "ids" | "clock" | "settings">,
+  owner: string,
+  id: string,
+): InferqError {
+  const { ids, clock, settings } = context;
+  if (!isId(id) || !ids.isOf(owner, id)) return new InferqError("unknown", { id });
+  const told = idExpiresAt(id);
+  // One that was kept until its first reading is gone at the latest when the longest life is over.
+  const longest = Math.max(settings.resultTtlSeconds, settings.resultTtlLimitSeconds) * 1000;
+  const isOver = (told ?? idTime(id) + longest) <= clock.now();
+  return isOver ? new ExpiredError(id, told) : new InferqError("unknown", { id });
 }

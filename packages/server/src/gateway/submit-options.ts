@@ -1,6 +1,7 @@
 /** What a submit asks for beside its input, from its headers: priority, times, how long its result is kept, its idempotency key. */
 import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
+import { idExpiresAt, idTime } from "../core/ids.ts";
 import type { Priority, Submission } from "../core/request.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { GatewaySettings } from "./options.ts";
@@ -66,10 +67,16 @@ export function submitOptions(headers: IncomingHttpHeaders, model: CatalogEntry,
   return { ...options, startTimeoutMs };
 }
 
-/** What these options make of a request that is submitted at `now`. */
+/** The life, seconds, that the id of a request with these options is to tell; null where the reading will end it. */
+export function toldLife(options: Life, lives: Lives): number | null {
+  return options.keepUntilRead ? null : ttlMsOf(options, lives) / 1000;
+}
+
+/** What these options make of the request `id`, whose id tells their `toldLife`, when it is submitted at `now`. */
 export function termsOf(
   options: SubmitOptions,
   lives: Lives,
+  id: string,
   now: number,
 ): Pick<Submission, "priority" | "startDeadline" | "runTimeoutMs" | "expiresAt" | "keepMs" | "idempotencyKey"> {
   const { priority, startTimeoutMs, runTimeoutMs, keepUntilRead, idempotencyKey } = options;
@@ -77,7 +84,8 @@ export function termsOf(
     priority,
     startDeadline: startTimeoutMs === null ? null : now + startTimeoutMs,
     runTimeoutMs,
-    expiresAt: now + lifeMs(options, lives),
+    // As the id tells it, so that it is still true when nothing else is left to tell it.
+    expiresAt: idExpiresAt(id) ?? idTime(id) + lifeMs(options, lives),
     keepMs: keepUntilRead ? ttlMsOf(options, lives) : null,
     idempotencyKey,
   };

@@ -6,12 +6,13 @@ import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
 import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
+import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
 import type { Waiter } from "./waiter.ts";
 
 export function syncRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waiter: Waiter): void {
-  const { store, settings } = context;
+  const { settings } = context;
 
   app.post("/v1/:model", async (request, reply) => {
     const accepted = await accept(submittedOf(request, context));
@@ -22,8 +23,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
     if (!(await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw))) return reply.hijack();
-    const done = await store.get(id);
-    if (done === undefined) throw new InferqError("unknown", { id });
+    const done = await ownRequest(context, request.headers, id);
     countReading(context, done, reply.raw);
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
     if (done.status !== "COMPLETED") {

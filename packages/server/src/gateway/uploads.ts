@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { extensionOf } from "../blob/content-type.ts";
 import { newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
+import { idMaker } from "../core/ids.ts";
 import { sniff } from "../media/media.ts";
 import { decodeDataUri } from "../media/text-forms.ts";
 import { fileUrl } from "../wire/bodies.ts";
@@ -15,8 +16,9 @@ const UPLOAD_PREFIX = "u-";
 /** Files of one upload: each costs the disk an fsync or two, so a body of millions of tiny ones would keep it busy for hours. */
 const MAX_FILES = 100;
 
-export function uploadRoute(app: FastifyInstance, context: GatewayContext, newId: () => string): void {
-  const { blobs, settings } = context;
+export function uploadRoute(app: FastifyInstance, context: GatewayContext): void {
+  const { blobs, clock, settings } = context;
+  const newId = idMaker(clock);
 
   app.addHook("onRequest", (request, _reply, done) => {
     try {

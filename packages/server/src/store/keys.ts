@@ -13,6 +13,8 @@ export interface ApiKey {
 }
 
 export interface KeyStore extends Disposable {
+  /** Secret of the ids that are made beside these keys (`requestIds`): 128 random bits as hex, made with the store, the same for all who share it. */
+  readonly idSecret: string;
   /** Adds a key. Throws if its name is taken. */
   add(key: ApiKey): void;
   /** The key with this hash. */

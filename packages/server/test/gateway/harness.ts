@@ -22,6 +22,8 @@ export const KEY = "SG_0123456789abcdef";
 export const OTHER_KEY = "SG_fedcba9876543210";
 export const ADMIN_KEY = "SG_00000000000admin";
 
+export const ID_SECRET = "0123456789abcdef0123456789abcdef";
+
 /** A clock that only moves when told. */
 export class TestClock implements Clock {
   ms = 1_790_000_000_000;
@@ -116,7 +118,7 @@ export async function startGateway(
   const app = buildGateway({
     store,
     blobs,
-    keys: { find: () => undefined },
+    keys: { find: () => undefined, idSecret: ID_SECRET },
     staticKeys: [
       apiKey("one", KEY, false),
       apiKey("two", OTHER_KEY, false),

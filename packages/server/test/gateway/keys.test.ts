@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import type { ApiKey } from "../../src/store/keys.ts";
-import { ADMIN_KEY, apiKey, type Gateway, KEY, OTHER_KEY, send, startGateway } from "./harness.ts";
+import { ADMIN_KEY, apiKey, type Gateway, ID_SECRET, KEY, OTHER_KEY, send, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
 afterEach(async () => await gateway[Symbol.asyncDispose]());
@@ -46,7 +46,7 @@ test("two keys of one owner see the same requests", async () => {
 
 test("a key made while the server runs works at once, and a removed one stops within seconds", async () => {
   const added = new Map<string, ApiKey>();
-  gateway = await startGateway({}, { keys: { find: (hash) => added.get(hash) } });
+  gateway = await startGateway({}, { keys: { find: (hash) => added.get(hash), idSecret: ID_SECRET } });
   const later = apiKey("later", "SG_later", false);
   const probe = async (): Promise<number> =>
     (await send(gateway.port, "GET", PROBE, { "x-api-key": "SG_later" })).status;

@@ -1,8 +1,13 @@
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { sqliteKeys } from "../../src/store/sqlite/keys.ts";
 import { directory } from "./directory.ts";
+
+const KEYS = fileURLToPath(new URL("../../src/store/sqlite/keys.ts", import.meta.url));
 
 const key = { name: "laptop", owner: "alice", hash: "a".repeat(64), admin: false, createdAt: 1 };
 
@@ -32,8 +37,43 @@ it("leaves a file of a newer version alone, in one sentence", () => {
   }
   const file = join(path, "keys.db");
   const db = new DatabaseSync(file);
-  expect(db.prepare("PRAGMA user_version").get()).toEqual({ user_version: 1 });
-  db.exec("PRAGMA user_version = 2");
+  expect(db.prepare("PRAGMA user_version").get()).toEqual({ user_version: 2 });
+  db.exec("PRAGMA user_version = 3");
   db.close();
-  expect(() => sqliteKeys(path)).toThrow(`${file} was written by a newer inferq (schema 2; this one knows 1). Start`);
+  expect(() => sqliteKeys(path)).toThrow(`${file} was written by a newer inferq (schema 3; this one knows 2). Start`);
+});
+
+it("makes the secret of the ids with the file, and keeps it", () => {
+  const path = directory();
+  using first = sqliteKeys(path);
+  using second = sqliteKeys(path);
+  using other = sqliteKeys(directory());
+  expect(first.idSecret).toMatch(/^[0-9a-f]{32}$/);
+  expect(second.idSecret).toBe(first.idSecret);
+  expect(other.idSecret).not.toBe(first.idSecret);
+});
+
+it("gives a file of before the secret one, and keeps its keys", () => {
+  const path = directory();
+  const db = new DatabaseSync(join(path, "keys.db"));
+  db.exec(
+    `CREATE TABLE keys (name TEXT PRIMARY KEY, owner TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, admin INTEGER NOT NULL,
+      created_at REAL NOT NULL) STRICT;
+    INSERT INTO keys VALUES ('laptop', 'alice', '${key.hash}', 0, 1);
+    PRAGMA user_version = 1`,
+  );
+  db.close();
+  using keys = sqliteKeys(path);
+  expect(keys.list()).toEqual([key]);
+  expect(keys.idSecret).toMatch(/^[0-9a-f]{32}$/);
+});
+
+it("gives all processes that open a new file at once the same secret", async () => {
+  const path = directory();
+  const open = `import { sqliteKeys } from ${JSON.stringify(KEYS)}; console.log(sqliteKeys(${JSON.stringify(path)}).idSecret)`;
+  const args = ["--conditions=@inferq/source", "--input-type=module-typescript", "--eval", open];
+  const processes = Array.from({ length: 4 }, () => promisify(execFile)(process.execPath, args));
+  const secrets = (await Promise.all(processes)).map(({ stdout }) => stdout);
+  expect(secrets[0]).toMatch(/^[0-9a-f]{32}\n$/);
+  expect(new Set(secrets).size).toBe(1);
 });

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { randomToken } from "../../core/ids.ts";
 import type { ApiKey, KeyStore } from "../keys.ts";
 import { migrate } from "./schema.ts";
 
-/** As those of the queue's file. Two processes may open a new file at once, so the first may run twice. */
+/** As those of the queue's file. Two processes may open a new file at once, so each may run twice, and the first after the last. */
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE IF NOT EXISTS keys (
@@ -14,6 +15,7 @@ const MIGRATIONS: readonly string[] = [
     created_at REAL NOT NULL
   ) STRICT;
   `,
+  "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 ];
 
 interface Row {
@@ -36,6 +38,7 @@ export function sqliteKeys(directory: string): KeyStore {
   const all = db.prepare("SELECT * FROM keys ORDER BY created_at, name");
 
   return {
+    idSecret: idSecretOf(db)!,
     add({ name, owner, hash, admin, createdAt }: ApiKey): void {
       try {
         insert.run(name, owner, hash, admin ? 1 : 0, createdAt);
@@ -62,11 +65,20 @@ function open(path: string): DatabaseSync {
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     migrate(db, path, MIGRATIONS);
+    // Of several processes that come here at once all go on with the secret of the first.
+    if (idSecretOf(db) === undefined) {
+      db.prepare("INSERT OR IGNORE INTO secrets VALUES ('ids', ?)").run(randomToken());
+    }
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+function idSecretOf(db: DatabaseSync): string | undefined {
+  const row = db.prepare("SELECT value FROM secrets WHERE name = 'ids'").get() as { value: string } | undefined;
+  return row?.value;
 }
 
 function toKey({ name, owner, hash, admin, created_at: createdAt }: Row): ApiKey {
