@@ -18,6 +18,8 @@ const MIGRATIONS: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 ];
 
+const SQLITE_BUSY = 5;
+
 interface Row {
   readonly name: string;
   readonly owner: string;
@@ -63,7 +65,8 @@ export function sqliteKeys(directory: string): KeyStore {
 function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: 5_000 });
   try {
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    turnLogOn(db);
+    db.exec("PRAGMA synchronous = FULL");
     migrate(db, path, MIGRATIONS);
     // Of several processes that come here at once all go on with the secret of the first.
     if (idSecretOf(db) === undefined) {
@@ -73,6 +76,18 @@ function open(path: string): DatabaseSync {
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/** SQLite waits for other processes everywhere but here, where one that turns the log on too makes it give up at once. */
+function turnLogOn(db: DatabaseSync): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      return db.exec("PRAGMA journal_mode = WAL");
+    } catch (error) {
+      if (tries === 10 || (error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+      db.exec("BEGIN IMMEDIATE; COMMIT"); // this waits
+    }
   }
 }
 
