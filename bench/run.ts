@@ -6,6 +6,7 @@
 import os from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { cancelled } from "./cancel.ts";
 import { type Figure, met, table, writeJson } from "./figures.ts";
 import { type Bench, completed, idle, latency, polledAndSubmitted, settled } from "./measure.ts";
 import { million } from "./million.ts";
@@ -18,6 +19,7 @@ const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>
   completions: completed,
   settled,
   latency,
+  cancel: cancelled,
   idle,
   million,
   soak,
