@@ -1,24 +1,21 @@
 /** From a submit's HTTP request to a queued request; V2 and V1 share it. */
 import type { ServerResponse } from "node:http";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { newBlobKey } from "../blob/key.ts";
+import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
-import type { StoredInput } from "../core/request.ts";
 import { intake } from "../media/intake.ts";
 import { mediaFields } from "../media/media.ts";
 import { ownBases, type SourceContext, type Upload } from "../media/sources.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { ApiKey } from "../store/keys.ts";
-import type { EnqueueAnswer } from "../store/store.ts";
 import { checkContentType, fieldsOf, fitForm, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
+import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { fileExpiry } from "./file-life.ts";
-import { earlier, replayOf, requestDigest } from "./idempotency.ts";
-import { type SubmitOptions, submitOptions, termsOf, toldLife } from "./submit-options.ts";
+import { requestDigest } from "./idempotency.ts";
+import { type SubmitOptions, submitOptions, toldLife } from "./submit-options.ts";
 
-/** Larger inputs are files: the queue holds no photos. */
-const MAX_INPUT_IN_QUEUE = 64 * 1024;
 /** Names of unknown fields that fit into a header. */
 const MAX_WARNED_FIELDS = 10;
 
@@ -41,10 +38,7 @@ export interface Submitted {
 export type Accept = (submitted: Submitted) => Promise<Accepted>;
 
 /** What was accepted. */
-export interface Accepted {
-  readonly id: string;
-  /** `id` is that of the request which the idempotency key had already, and nothing was added. */
-  readonly isReplay: boolean;
+export interface Accepted extends Queued {
   /** Origin under which the caller reached the server. */
   readonly base: string;
   /** The body's fields as they came. */
@@ -103,8 +97,8 @@ export function submittedOf(request: FastifyRequest, context: Pick<GatewayContex
   return { caller, model, options, base, port: request.socket.localPort ?? 0, fields, uploads };
 }
 
-export function accepter(context: GatewayContext): Accept {
-  const { blobs, store, clock, settings, logger, ids } = context;
+export function accepter(context: GatewayContext, enqueue: Enqueue): Accept {
+  const { blobs, clock, settings, logger, ids } = context;
 
   const sourcesOf = ({ base, port, uploads }: Submitted): SourceContext => {
     const { mediaLimitBytes: limitBytes, publicUrl, allowPrivate } = settings;
@@ -113,83 +107,49 @@ export function accepter(context: GatewayContext): Accept {
 
   const expired = async (key: string): Promise<boolean> => (await fileExpiry(key, context)) <= clock.now();
 
-  const storeLarge = async (id: string, json: string): Promise<StoredInput> => {
-    const key = newBlobKey(id, 0, "json");
-    await blobs.put(key, { bytes: Buffer.from(json) });
-    return { key };
-  };
-
-  /** By its code alone: the sentence may quote the input. What has no code is told where errors are answered. */
-  const tellRefused = (error: unknown, about: object): void => {
-    if (!(error instanceof InferqError)) return;
-    const { code, status } = error;
-    if (status < 500) logger.info({ ...about, code }, "request refused");
-    else logger.warn({ ...about, code, err: error }, "request refused");
-  };
-
   return async (submitted) => {
     const { caller, model, base, fields, options } = submitted;
-    const { owner } = caller;
     const { definition } = model;
-    const { idempotencyKey } = options;
-    const id = ids.make(owner, toldLife(options, settings));
-    const about = { request: id, owner, key: caller.name, model: definition.name };
-    let checked = false;
-    const forget = async (): Promise<void> => {
-      const tellLeft = (err: unknown): void => logger.warn({ ...about, err }, "files were left behind");
-      await blobs.deletePrefix(`${id}/`).catch(tellLeft);
-    };
-
+    const id = ids.make(caller.owner, toldLife(options, settings));
     try {
       const { input, unknown } = model.check(fields);
-      checked = true;
       const withMedia = hasMedia(input, definition.input);
-      const sources = withMedia || idempotencyKey !== null ? sourcesOf(submitted) : undefined;
-      const digest = idempotencyKey === null ? null : await requestDigest(model, input, sources!, options);
-      const replay = (first: Extract<EnqueueAnswer, { ok: false }>): Accepted => {
-        const firstId = replayOf(first, digest);
-        logger.info({ ...about, request: firstId }, "request replayed");
-        return { id: firstId, isReplay: true, base, fields, unknown };
+      const withKey = options.idempotencyKey !== null;
+      const sources = withMedia || withKey ? sourcesOf(submitted) : undefined;
+      const write = async (): Promise<WrittenInput> => {
+        // Most have neither media nor much text, and wait for the enqueue alone.
+        const taken = withMedia
+          ? await intake(input, definition.input, { ...sources!, id, blobs, expired })
+          : { input, hasFiles: false };
+        const stored = await storeInput(blobs, id, JSON.stringify(taken.input));
+        return { input: stored, hasFiles: taken.hasFiles || "key" in stored };
       };
-      if (withMedia && idempotencyKey !== null) {
-        const first = await earlier(store, owner, idempotencyKey); // saves the disk what the enqueue would refuse
-        if (!first.ok) return replay(first);
-      }
-      // Most have neither media nor much text, and wait for the enqueue alone.
-      const taken = withMedia
-        ? await intake(input, definition.input, { ...sources!, id, blobs, expired })
-        : { input, hasFiles: false };
-      const json = JSON.stringify(taken.input);
-      const isLarge = json.length > MAX_INPUT_IN_QUEUE;
-      const hasFiles = isLarge || taken.hasFiles;
-      const now = clock.now();
-      const answer = await store.enqueue({
+      const queued = await enqueue({
         id,
+        caller,
         model: definition.name,
-        owner,
-        input: isLarge ? await storeLarge(id, json) : { json },
-        hasFiles,
-        createdAt: now,
-        notBefore: now,
-        ...termsOf(options, settings, id, now),
-        idempotencyDigest: digest,
+        options,
+        idempotencyDigest: withKey ? await requestDigest(model, input, sources!, options) : null,
         retryOf: null,
-        webhook: null,
-        publicBase: base,
+        base,
+        hasMedia: withMedia,
+        write,
       });
-      if (!answer.ok) {
-        const again = replay(answer);
-        if (hasFiles) await forget();
-        return again;
-      }
-      logger.info(about, "request accepted");
-      return { id, isReplay: false, base, fields, unknown };
+      return { ...queued, base, fields, unknown };
     } catch (error) {
-      tellRefused(error, about);
-      if (checked) await forget();
+      const about = { request: id, owner: caller.owner, key: caller.name, model: definition.name };
+      tellRefused(logger, error, about);
       throw error;
     }
   };
+}
+
+/** By its code alone: the sentence may quote the input. What has no code is told where errors are answered. */
+function tellRefused(logger: Logger, error: unknown, about: object): void {
+  if (!(error instanceof InferqError)) return;
+  const { code, status } = error;
+  if (status < 500) logger.info({ ...about, code }, "request refused");
+  else logger.warn({ ...about, code, err: error }, "request refused");
 }
 
 function hasMedia(input: Readonly<Record<string, unknown>>, schema: JsonSchema): boolean {

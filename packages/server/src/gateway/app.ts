@@ -12,6 +12,7 @@ import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { deleteRoute } from "./delete.ts";
 import { docsRoutes } from "./docs.ts";
+import { enqueuer } from "./enqueue.ts";
 import { answerClientError, failer } from "./errors.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
@@ -59,7 +60,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     reply.hijack();
     fail(error, request.raw, reply.raw, request.routeOptions.url);
   };
-  const accept = accepter(context);
+  const enqueue = enqueuer(context);
+  const accept = accepter(context, enqueue);
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
   const waits = waiter(store);
