@@ -1,25 +1,31 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Priority, Submission } from "../core/request.ts";
+import type { Priority, Status, Submission } from "../core/request.ts";
 import { memoryStore } from "../store/memory.ts";
-import type { Finish, RequestStore, Settlement } from "../store/store.ts";
+import type { Finish, ListedRequest, ListWish, RequestStore, Settlement } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
 import type { StoreFactory } from "./store-suite/under-test.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =
-  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number } // prettier-ignore
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string | null } // prettier-ignore
   | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
   | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
   | { readonly do: "heartbeat"; readonly leases: readonly number[] }
   | { readonly do: "finish"; readonly request: number; readonly finish: Finish }
+  | { readonly do: "expireBy"; readonly request: number; readonly inMs: number }
+  | { readonly do: "list"; readonly filters: Partial<ListWish>; readonly limit: number }
   | { readonly do: "sweep"; readonly limit: number }
   | { readonly do: "wait"; readonly ms: number };
 
 const failure = { code: "model_error", message: "No." } as const;
 const some = fc.nat({ max: 30 });
 const model = fc.constantFrom("a", "b");
+const owner = fc.constantFrom("alice", "bob");
+const key = fc.constantFrom(null, null, "k1", "k2");
+/** Milliseconds after the start. */
+const since = fc.constantFrom(0, 1, 1_000, 5_000);
 
 const settlement: fc.Arbitrary<Settlement> = fc.oneof(
   fc.record({
@@ -47,6 +53,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       delay: fc.constantFrom(0, 0, 0, 2_000),
       startWithin: fc.constantFrom(null, null, 3_000),
       ttl: fc.constantFrom(4_000, 20_000, 60_000),
+      owner,
+      key,
     }),
   },
   {
@@ -69,6 +77,25 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       do: fc.constant("finish" as const),
       request: some,
       finish: fc.constantFrom<Finish>({ type: "cancel", failure }, { type: "delete" }, { type: "expire" }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("expireBy" as const),
+      request: some,
+      inMs: fc.constantFrom(-1, 0, 500, 4_000, 90_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("list" as const),
+      filters: fc.record(
+        { status: fc.constantFrom<Status>("QUEUED", "PROCESSING", "COMPLETED", "FAILED"), model, since, until: since, idempotencyKey: fc.constantFrom("k1", "k2") }, // prettier-ignore
+        { requiredKeys: [] },
+      ),
+      limit: fc.integer({ min: 1, max: 4 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const), limit: fc.integer({ min: 1, max: 4 }) }) },
@@ -103,11 +130,13 @@ class Pair {
   readonly #driver: RequestStore;
   readonly #reference: RequestStore;
   readonly #submission: (over?: Partial<Submission>) => Submission;
+  readonly #startedAt: number;
   readonly #ids: string[] = [];
   readonly #leases: { id: string; driver: string; reference: string }[] = [];
 
   constructor(clock: ManualClock, driver: RequestStore, reference: RequestStore) {
     this.#clock = clock;
+    this.#startedAt = clock.now();
     this.#driver = driver;
     this.#reference = reference;
     this.#submission = submissionMaker(clock);
@@ -117,7 +146,7 @@ class Pair {
     const now = this.#clock.now();
     switch (step.do) {
       case "enqueue": {
-        const { model, priority, delay, startWithin, ttl } = step;
+        const { model, priority, delay, startWithin, ttl, owner, key } = step;
         const startDeadline = startWithin === null ? null : now + startWithin;
         const asked = this.#submission({
           model,
@@ -125,9 +154,12 @@ class Pair {
           notBefore: now + delay,
           startDeadline,
           expiresAt: now + ttl,
+          owner,
+          idempotencyKey: key,
+          idempotencyDigest: key && `${model} ${priority}`,
         });
         await this.#both((store) => store.enqueue(asked));
-        this.#ids.push(asked.id);
+        this.#ids.push(asked.id); // refused or not: both must know as much of it
         return;
       }
       case "lease":
@@ -149,6 +181,22 @@ class Pair {
       case "finish": {
         const id = pick(this.#ids, step.request);
         if (id !== undefined) await this.#both((store) => store.finish(id, step.finish));
+        return;
+      }
+      case "expireBy": {
+        const id = pick(this.#ids, step.request);
+        if (id !== undefined) await this.#both((store) => store.expireBy(id, now + step.inMs));
+        return;
+      }
+      case "list": {
+        const { since, until, ...filters } = step.filters;
+        const window = {
+          ...(since !== undefined && { since: this.#startedAt + since }),
+          ...(until !== undefined && { until: this.#startedAt + until }),
+        };
+        for (const owner of ["alice", "bob"]) {
+          await this.#both((store) => allPages(store, { owner, ...filters, ...window, limit: step.limit }));
+        }
         return;
       }
       case "sweep": {
@@ -179,6 +227,7 @@ class Pair {
   async agree(): Promise<void> {
     for (const id of this.#ids) {
       await this.#both((store) => Promise.resolve(store.status(id)));
+      await this.#both((store) => store.pastAttempts(id));
       await this.#both(async (store) => {
         const request = await store.get(id);
         return request?.lease ? { ...request, lease: { ...request.lease, token: "" } } : request;
@@ -192,6 +241,17 @@ class Pair {
     expect(ours).toEqual(theirs);
     return ours;
   }
+}
+
+/** What a list holds from its first page to its last, however the driver cuts them. */
+async function allPages(store: RequestStore, wish: ListWish): Promise<ListedRequest[]> {
+  const all: ListedRequest[] = [];
+  for (let next: string | null | undefined; next !== null;) {
+    const page = await store.list({ ...wish, ...(next !== undefined && { before: next }) });
+    all.push(...page.requests);
+    next = page.next;
+  }
+  return all;
 }
 
 function pick<T>(items: readonly T[], index: number): T | undefined {
