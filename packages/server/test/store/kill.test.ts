@@ -5,6 +5,7 @@ import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { directory } from "./directory.ts";
 import { storeProcess } from "./process.ts";
 import { manualClock } from "../../src/testing/clock.ts";
+import { submissionMaker } from "../../src/testing/submission.ts";
 
 it("loses no answered submit to kill -9 in the middle of a thousand", async () => {
   const path = directory();
@@ -20,9 +21,25 @@ it("loses no answered submit to kill -9 in the middle of a thousand", async () =
   expect(answered.filter((id) => store.status(id)?.status !== "QUEUED")).toEqual([]);
 });
 
+it("answers an idempotency key that comes again after kill -9 with the request that has it", async () => {
+  const path = directory();
+  const child = storeProcess(path, 16, { mode: "keyed" });
+  await child.line(() => child.lines.length > 200);
+  await child.kill();
+
+  const keys = child.lines.filter((line) => line !== "ready");
+  const clock = systemClock();
+  const submission = submissionMaker(clock);
+  await using store = await sqliteStore({ directory: path, clock });
+  const again = keys.map((idempotencyKey) => submission({ idempotencyKey, idempotencyDigest: "d" }));
+  expect(await Promise.all(again.map((asked) => store.enqueue(asked)))).toEqual(
+    keys.map((id) => ({ ok: false, id, idempotencyDigest: "d" })),
+  );
+});
+
 it("counts the leases of a killed server as lost at once, and says that the stop was unclean", async () => {
   const path = directory();
-  const child = storeProcess(path, 0, { lease: true });
+  const child = storeProcess(path, 0, { mode: "lease" });
   await child.line((line) => line === "ready");
   await child.kill();
 
@@ -39,7 +56,7 @@ it("counts the leases of a killed server as lost at once, and says that the stop
 
 it("is over an unclean stop when what ran then has an outcome, and not before", async () => {
   const path = directory();
-  const child = storeProcess(path, 0, { lease: true });
+  const child = storeProcess(path, 0, { mode: "lease" });
   await child.line((line) => line === "ready");
   await child.kill();
   const clock = manualClock(Date.now());

@@ -19,17 +19,10 @@ export interface StoreProcess {
 export function storeProcess(
   directory: string,
   lanes: number,
-  { lease = false, under = [] }: { lease?: boolean; under?: readonly string[] } = {},
+  { mode = "submit", under = [] }: { mode?: "submit" | "lease" | "keyed"; under?: readonly string[] } = {},
 ): StoreProcess {
   const script = fileURLToPath(new URL("./child.ts", import.meta.url));
-  const [program, ...words] = [
-    ...under,
-    process.execPath,
-    script,
-    directory,
-    String(lanes),
-    lease ? "lease" : "submit",
-  ];
+  const [program, ...words] = [...under, process.execPath, script, directory, String(lanes), mode];
   const child = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"], detached: true });
   // The whole group: killing strace alone would leave what it runs.
   const kill = (): boolean =>

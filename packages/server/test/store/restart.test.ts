@@ -1,14 +1,13 @@
 import { DatabaseSync } from "node:sqlite";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { idMaker } from "../../src/core/ids.ts";
-import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
 import { MIGRATIONS, openForWriting } from "../../src/store/sqlite/schema.ts";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { manualClock } from "../../src/testing/clock.ts";
 import { submissionMaker } from "../../src/testing/submission.ts";
 import { directory } from "./directory.ts";
+import { fill } from "./fill.ts";
 
 const one = { worker: "w1", capacity: new Map([["mock", 1]]), leaseMs: 1_000, durable: true };
 
@@ -77,24 +76,3 @@ it("names a directory that it cannot write", async () => {
     `The data directory ${path} cannot be written: `,
   );
 });
-
-/** Rows as `enqueue` writes them, straight into the file. */
-function fill(path: string, count: number, now: number): string[] {
-  mkdirSync(path, { recursive: true });
-  const db = openForWriting(join(path, "inferq.db"));
-  const input = db.prepare("INSERT INTO inputs (number, json) VALUES (?, '{}')");
-  const request = db.prepare(
-    `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, leases, attempts,
-      crashes, input) VALUES (?, 0, 'mock', 'alice', 0, 0, ?, ?, ?, 0, 0, 0, ?)`,
-  );
-  const nextId = idMaker({ now: () => now - 60_000 });
-  const ids = Array.from({ length: count }, nextId);
-  db.exec("BEGIN");
-  for (const [i, id] of ids.entries()) {
-    input.run(i);
-    request.run(idToBytes(id, new Uint8Array(16)), now, now + 3_600_000, now, i);
-  }
-  db.exec("COMMIT");
-  db.close();
-  return ids;
-}
