@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { idMaker, idTime, isId, randomToken } from "../../src/core/ids.ts";
+import { idExpiresAt, idMaker, idTime, isId, randomToken, requestIds } from "../../src/core/ids.ts";
 import { idFromBytes, idToBytes } from "../../src/store/sqlite/id-bytes.ts";
 import { manualClock } from "../../src/testing/clock.ts";
+
+const SECRET = "0123456789abcdef0123456789abcdef";
 
 it("makes ids that sort in the order they were made, also within one millisecond and beyond what it can count", () => {
   const clock = manualClock();
@@ -19,6 +21,24 @@ it("makes ids that tell when they were made", () => {
   const clock = manualClock(1_767_225_600_123);
   expect(idTime(idMaker(clock)())).toBe(1_767_225_600_123);
 });
+
+it("counts within a millisecond from a random value on, so that several makers seldom meet", () => {
+  const counters = Array.from({ length: 100 }, () => Number.parseInt(idMaker(manualClock())().slice(15, 18), 16));
+  expect(new Set(counters).size).toBeGreaterThan(50);
+  expect(Math.max(...counters)).toBeLessThan(2_048);
+});
+
+it("makes a million ids of two servers with one secret, and none of them twice", () => {
+  const clock = manualClock();
+  const one = requestIds(clock, SECRET);
+  const other = requestIds(clock, SECRET);
+  for (let ms = 0; ms < 50_000; ms++) {
+    clock.advance(1); // ids of different milliseconds differ in these
+    const made = new Set<string>();
+    for (let i = 0; i < 10; i++) made.add(one.make("alice", 3_600)).add(other.make("alice", 3_600));
+    if (made.size !== 20) expect.fail([...made].join());
+  }
+}, 60_000);
 
 it("takes only ids of its own form", () => {
   const id = idMaker(manualClock())();
