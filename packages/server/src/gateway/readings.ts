@@ -4,8 +4,8 @@ import type { Request } from "../core/request.ts";
 import type { GatewayOptions } from "./options.ts";
 
 /**
- * Call it with each full answer about a request (the result, the poll, what a submit waited for), before or
- * while it is sent. It counts once it has been sent whole: a connection that broke in the middle has brought
+ * Call it with each full answer about a request (the result, the poll, what a submit waited for), before
+ * it is sent. It counts once it has been sent whole: a connection that broke in the middle has brought
  * nobody anything. The write makes no answer wait, and none fail; a further reading changes nothing.
  */
 export function countReading(
@@ -22,6 +22,5 @@ export function countReading(
       logger.warn({ request: id, owner, err }, "a reading was not counted; the result is kept for the next");
     });
   };
-  if (response.writableFinished) count();
-  else response.once("finish", count);
+  response.once("finish", count);
 }

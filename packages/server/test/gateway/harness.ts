@@ -107,9 +107,9 @@ export interface Answer {
 
 export async function startGateway(
   settings: Partial<GatewaySettings> = {},
-  more: Partial<GatewayOptions> = {},
+  more: Partial<GatewayOptions> & { readonly clock?: TestClock } = {},
 ): Promise<Gateway> {
-  const clock = new TestClock();
+  const clock = more.clock ?? new TestClock();
   const store = more.store ?? memoryStore({ clock });
   const directory = await mkdtemp(join(tmpdir(), "inferq-gateway-"));
   const blobs = fsBlobStore(directory);
