@@ -16,6 +16,7 @@ import { defineModel, media } from "../../src/model/model.ts";
 import type { ApiKey } from "../../src/store/keys.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Lease, RequestStore } from "../../src/store/store.ts";
+import type { ManualClock } from "../../src/testing/clock.ts";
 import { metrics } from "../../src/telemetry/metrics.ts";
 
 export const KEY = "SG_0123456789abcdef";
@@ -77,7 +78,7 @@ function plain(name: string, output: "video" | "audio" | "text"): ServedModel {
 export interface Gateway extends AsyncDisposable {
   readonly base: string;
   readonly port: number;
-  readonly clock: TestClock;
+  readonly clock: ManualClock;
   readonly store: RequestStore;
   readonly blobs: BlobStore;
   readonly logs: string[];
@@ -107,7 +108,7 @@ export interface Answer {
 
 export async function startGateway(
   settings: Partial<GatewaySettings> = {},
-  more: Partial<GatewayOptions> & { readonly clock?: TestClock } = {},
+  more: Partial<GatewayOptions> & { readonly clock?: ManualClock } = {},
 ): Promise<Gateway> {
   const clock = more.clock ?? new TestClock();
   const store = more.store ?? memoryStore({ clock });
