@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { idExpiresAt, idMaker, idTime, isId, randomToken, requestIds } from "../../src/core/ids.ts";
+import { idMaker, idTime, isId, randomToken, requestIds } from "../../src/core/ids.ts";
 import { idFromBytes, idToBytes } from "../../src/store/sqlite/id-bytes.ts";
 import { manualClock } from "../../src/testing/clock.ts";
 
