@@ -17,6 +17,7 @@ type Command =
   | { readonly do: "expireBy"; readonly request: number; readonly inMs: number }
   | { readonly do: "list"; readonly filters: Partial<ListWish>; readonly limit: number }
   | { readonly do: "sweep"; readonly limit: number }
+  | { readonly do: "look" }
   | { readonly do: "wait"; readonly ms: number };
 
 const failure = { code: "model_error", message: "No." } as const;
@@ -99,6 +100,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const), limit: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("look" as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 500, 1_000, 4_000) }) },
 );
 
@@ -133,6 +135,8 @@ class Pair {
   readonly #startedAt: number;
   readonly #ids: string[] = [];
   readonly #leases: { id: string; driver: string; reference: string }[] = [];
+  /** The positions that the driver told last. */
+  readonly #told = new Map<string, number>();
 
   constructor(clock: ManualClock, driver: RequestStore, reference: RequestStore) {
     this.#clock = clock;
@@ -207,6 +211,8 @@ class Pair {
         for (const { id } of expired) await this.#both((store) => store.finish(id, { type: "expire" }));
         return;
       }
+      case "look":
+        return this.#look();
       case "wait":
         this.#clock.advance(step.ms);
     }
@@ -221,6 +227,29 @@ class Pair {
     }
     // A lease not waited for is durable, and so to be seen, with the next write at the latest.
     if (!durable) await this.#driver.heartbeat([{ id: "01970000-0000-7000-8000-000000000000", token: "" }], 1);
+  }
+
+  /** What is told of the requests' ways is true: a position is an upper bound, and never more than before. */
+  async #look(): Promise<void> {
+    if (this.#driver.outlook === undefined) return;
+    const requests = (await Promise.all(this.#ids.map((id) => this.#reference.get(id)))).filter((one) => !!one);
+    // Whoever is back for another try is not counted anew.
+    const waiting = requests.filter(({ status, leases }) => status === "QUEUED" && leases === 0);
+    for (const { id, model, priority, status } of requests) {
+      const outlook = this.#driver.outlook(id);
+      expect(outlook?.delayed).toBe(this.#reference.outlook!(id)?.delayed);
+      const [low, high] = outlook?.remainingMs ?? [0, 0];
+      expect(low).toBeGreaterThanOrEqual(0);
+      expect(high).toBeGreaterThanOrEqual(low);
+      if (status !== "QUEUED") {
+        expect(outlook?.position ?? null).toBeNull();
+        continue;
+      }
+      const before = waiting.filter((one) => one.model === model && one.priority >= priority && one.id < id);
+      expect(outlook?.position).toBeGreaterThan(before.length);
+      expect(outlook?.position).toBeLessThanOrEqual(this.#told.get(id) ?? Infinity);
+      this.#told.set(id, outlook!.position!);
+    }
   }
 
   /** Every request looks the same in both, light and whole. */

@@ -4,6 +4,7 @@ import { endings } from "./store-suite/endings.ts";
 import { idempotency } from "./store-suite/idempotency.ts";
 import { leases } from "./store-suite/leases.ts";
 import { lists } from "./store-suite/lists.ts";
+import { order } from "./store-suite/order.ts";
 import { settling } from "./store-suite/settling.ts";
 import { keepsSubmissions } from "./store-suite/submissions.ts";
 import { COMPLETE, StoreUnderTest } from "./store-suite/under-test.ts";
@@ -16,6 +17,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
     keepsSubmissions(t);
     idempotency(t);
     leases(t);
+    order(t);
     settling(t);
     endings(t);
     lists(t);
