@@ -47,9 +47,10 @@ export function sendAscii(reply: FastifyReply, body: string): void {
   writeAscii(reply.raw, body);
 }
 
-/** Header names and values in turn and a latin1 body leave in one write, without being encoded. */
-export function writeAscii(response: ServerResponse, body: string): void {
-  const length = String(body.length);
-  response.writeHead(200, ["content-type", JSON_TYPE, "cache-control", "no-store", "content-length", length]);
+/** Header names and values in turn (`more` too) and a latin1 body leave in one write, without being encoded. */
+export function writeAscii(response: ServerResponse, body: string, more: readonly string[] = []): void {
+  const headers = ["content-type", JSON_TYPE, "cache-control", "no-store", "content-length", String(body.length)];
+  for (const text of more) headers.push(text);
+  response.writeHead(200, headers);
   response.end(body, "latin1");
 }

@@ -12,6 +12,9 @@ const EXPOSED: string = [
   "retry-after",
   "preference-applied",
   "link",
+  "x-queue-position",
+  "x-estimated-seconds",
+  "x-wait-reason",
 ].join(", ");
 const EXPOSED_OF_FILES = "content-length, content-range, accept-ranges, etag";
 

@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, writeAscii } from "./context.ts";
+import { outlookHeaders } from "./outlook.ts";
 
 const START = "/v2/requests/";
 const END = "/status";
@@ -15,12 +16,12 @@ const PATH_LENGTH = START.length + ID_LENGTH + END.length;
 
 /** Makes the short way; it answers false, having done nothing, when the request must take the long one. */
 export function statusPoll(
-  context: Pick<GatewayContext, "store" | "identify" | "baseOf">,
+  context: Pick<GatewayContext, "store" | "models" | "identify" | "baseOf">,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const { store, identify, baseOf } = context;
 
-  /** The body, or undefined when the request must take the long way. */
-  const bodyFor = (request: IncomingMessage): string | undefined => {
+  /** Body and further headers, or undefined when the request must take the long way. */
+  const answerFor = (request: IncomingMessage): readonly [string, readonly string[]] | undefined => {
     const { method, url, headers } = request;
     if (method !== "GET" || url?.length !== PATH_LENGTH || headers.origin !== undefined) return undefined;
     if (headers["prefer"] !== undefined) return undefined; // it may ask to wait: wait-poll.ts
@@ -31,18 +32,18 @@ export function statusPoll(
     const view = store.status(id);
     if (view === undefined || view instanceof Promise) return undefined;
     if (view.owner !== owner || view.status === "FAILED") return undefined;
-    return statusBody(view, baseOf(request));
+    return [statusBody(view, baseOf(request)), outlookHeaders(context, view)];
   };
 
   return (request, response) => {
-    let body: string | undefined;
+    let answer: readonly [string, readonly string[]] | undefined;
     try {
-      body = bodyFor(request);
+      answer = answerFor(request);
     } catch {
       return false; // it will throw again where errors are answered
     }
-    if (body === undefined) return false;
-    writeAscii(response, body);
+    if (answer === undefined) return false;
+    writeAscii(response, ...answer);
     return true;
   };
 }

@@ -11,6 +11,8 @@ export function order(t: StoreUnderTest): void {
     while (ids.length < count) ids.push(await t.enqueue(over));
     return ids;
   };
+  const outlook = (id: string): Outlook | undefined => t.store.outlook?.(id);
+  const told = (ids: readonly string[]): unknown[] => ids.map((id) => outlook(id)?.position);
   const leased = async (most: number): Promise<string[]> => (await t.lease(most)).map(({ id }) => id);
 
   describe("leases in turn", () => {
@@ -45,9 +47,6 @@ export function order(t: StoreUnderTest): void {
   });
 
   describe("tells, where it can", () => {
-    const outlook = (id: string): Outlook | undefined => t.store.outlook?.(id);
-    const told = (ids: readonly string[]): unknown[] => ids.map((id) => outlook(id)?.position);
-
     it("how many of its priority and the higher ones are before a request, itself included", async ({ skip }) => {
       skip(t.store.outlook === undefined, "this driver tells nothing");
       const normal = await enqueue(3);
