@@ -233,8 +233,11 @@ class Pair {
   async #look(): Promise<void> {
     if (this.#driver.outlook === undefined) return;
     const requests = (await Promise.all(this.#ids.map((id) => this.#reference.get(id)))).filter((one) => !!one);
-    // Whoever is back for another try is not counted anew.
-    const waiting = requests.filter(({ status, leases }) => status === "QUEUED" && leases === 0);
+    // Whoever is back for another try is not counted anew; whoever has missed its start is before nobody.
+    const waiting = requests.filter(
+      ({ status, leases, startDeadline }) =>
+        status === "QUEUED" && leases === 0 && (startDeadline ?? Infinity) > this.#clock.now(),
+    );
     for (const { id, model, priority, status } of requests) {
       const outlook = this.#driver.outlook(id);
       expect(outlook?.delayed).toBe(this.#reference.outlook!(id)?.delayed);
