@@ -52,7 +52,7 @@ export class LeaseKeeper {
     this.#unsubscribe = this.#store.onWake?.((wake) => {
       if (wake.type !== "finished") return;
       const held = this.#held.get(wake.id);
-      if (held !== undefined) void this.#lookAt([held]);
+      if (held?.settling === false) void this.#lookAt([held]);
     });
   }
 

@@ -201,6 +201,31 @@ it.each(["cancel", "delete", "expire"] as const)("%s: without any hint the run i
   );
 });
 
+it("hundreds of cancels at any moment leave each request one outcome, and all places free", async () => {
+  await using unruly = await openRunner("unruly.ts");
+  await using opened = await openWorker(NOT_USED, { runner: unruly.runner });
+  const { store, submit, until } = opened;
+  const outcomes = new Map<string, number>();
+  store.onWake!((wake) => {
+    if (wake.type === "finished") outcomes.set(wake.id, (outcomes.get(wake.id) ?? 0) + 1);
+  });
+  const requests = Array.from({ length: 300 }, async (_, i) => {
+    const waits = i % 3 === 0; // such a run ends by its cancel only
+    const id = await submit(waits ? { do: "wait" } : {});
+    for (let turns = i % 50; turns > 0; turns--) await new Promise(setImmediate);
+    while (i % 2 === 0 && (await store.get(id))?.status === "QUEUED") await new Promise(setImmediate);
+    const cancelled = await store.finish(id, CANCEL);
+    const { status, failure } = await until(id, finished);
+    expect([status, failure?.code]).toEqual(cancelled ? ["FAILED", "cancelled"] : ["COMPLETED", undefined]);
+  });
+  await Promise.all(requests);
+  await Promise.all([begun(opened, { do: "wait" }, "waiting"), begun(opened, { do: "wait" }, "waiting")]);
+  expect([...outcomes.values()].filter((count) => count !== 1)).toEqual([]);
+  expect(outcomes.size).toBe(300);
+  await opened.worker.stop();
+  expect(await opened.working()).toEqual([]);
+});
+
 it("a store that cannot be read for a while is asked again", async () => {
   const running = Promise.withResolvers<void>();
   const stopped = Promise.withResolvers<void>();
