@@ -188,7 +188,7 @@ it.each(["cancel", "delete", "expire"] as const)("%s: without any hint the run i
       await aborted(signal).catch(() => stopped.resolve());
       return "late";
     }),
-    { wrapStore: ({ onWake: _, ...store }) => store },
+    { wrapStore: ({ onWake: _onWake, ...store }) => store },
   );
   const id = await opened.submit({}, { expiresAt: opened.clock.now() + LEASE_MS / 2 });
   await running.promise;
@@ -213,7 +213,8 @@ it("hundreds of cancels at any moment leave each request one outcome, and all pl
     const waits = i % 3 === 0; // such a run ends by its cancel only
     const id = await submit(waits ? { do: "wait" } : {});
     for (let turns = i % 50; turns > 0; turns--) await new Promise(setImmediate);
-    while (i % 2 === 0 && (await store.get(id))?.status === "QUEUED") await new Promise(setImmediate);
+    const hasBegun = async (): Promise<boolean> => (await store.get(id))?.status !== "QUEUED";
+    if (i % 2 === 0) await expect.poll(hasBegun, PATIENT).toBe(true);
     const cancelled = await store.finish(id, CANCEL);
     const { status, failure } = await until(id, finished);
     expect([status, failure?.code]).toEqual(cancelled ? ["FAILED", "cancelled"] : ["COMPLETED", undefined]);
