@@ -68,11 +68,14 @@ export function checkBeforeBody(context: GatewayContext, closing: () => boolean)
     const length = Number(request.headers["content-length"] ?? 0);
     const limit = context.settings.bodyLimitBytes;
     if (length > limit) throw new InferqError("body_too_large", { limit });
-    const { state } = entry;
-    if (state.type === "failed") {
-      throw new InferqError("model_unavailable", { model, detail: state.reason.replace(/\.$/, "") });
-    }
+    checkRunnable(entry, model);
   };
+}
+
+/** Throws `model_unavailable` where the setup of `model` has failed. */
+export function checkRunnable({ state }: CatalogEntry, model: string): void {
+  if (state.type !== "failed") return;
+  throw new InferqError("model_unavailable", { model, detail: state.reason.replace(/\.$/, "") });
 }
 
 /** Registers `checkBeforeBody` on the routes of `app` that name a model. */
@@ -132,7 +135,7 @@ export function accepter(context: GatewayContext, enqueue: Enqueue): Accept {
         idempotencyDigest: withKey ? await requestDigest(model, input, sources!, options) : null,
         retryOf: null,
         base,
-        hasMedia: withMedia,
+        looksFirst: withMedia,
         write,
       });
       return { ...queued, base, fields, unknown };

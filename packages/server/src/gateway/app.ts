@@ -21,6 +21,7 @@ import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
 import { plainSubmit } from "./plain-submit.ts";
 import { requestRoutes } from "./requests.ts";
+import { retryRoute } from "./retry.ts";
 import { routeList } from "./routes.ts";
 import { statusPoll } from "./status-poll.ts";
 import { submitRoute } from "./submit.ts";
@@ -124,6 +125,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   listRoute(app, context);
   timelineRoute(app, context);
   deleteRoute(app, context);
+  retryRoute(app, context, enqueue, () => closing);
   fileRoutes(app, context);
   modelRoutes(app, context);
   healthRoutes(app, context);

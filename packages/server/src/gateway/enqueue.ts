@@ -23,8 +23,8 @@ export interface Unqueued {
   readonly retryOf: string | null;
   /** Origin under which the caller reached the server. */
   readonly base: string;
-  /** Whether `write` has media to write. */
-  readonly hasMedia: boolean;
+  /** Whether `write` costs the disk so much that the idempotency key is looked up before. */
+  readonly looksFirst: boolean;
   /** Writes the files of the input under `<id>/0/`. What it leaves there when it rejects is deleted. */
   write(): Promise<WrittenInput>;
 }
@@ -47,7 +47,7 @@ export type Enqueue = (unqueued: Unqueued) => Promise<Queued>;
 export function enqueuer(context: Pick<GatewayContext, "blobs" | "store" | "clock" | "settings" | "logger">): Enqueue {
   const { blobs, store, clock, settings, logger } = context;
 
-  return async ({ id, caller, model, options, idempotencyDigest, retryOf, base, hasMedia, write }) => {
+  return async ({ id, caller, model, options, idempotencyDigest, retryOf, base, looksFirst, write }) => {
     const { owner } = caller;
     const { idempotencyKey } = options;
     const about = { request: id, owner, key: caller.name, model, ...(retryOf !== null && { retryOf }) };
@@ -62,8 +62,8 @@ export function enqueuer(context: Pick<GatewayContext, "blobs" | "store" | "cloc
     };
 
     try {
-      if (hasMedia && idempotencyKey !== null) {
-        const first = await earlier(store, owner, idempotencyKey); // saves the disk what the enqueue would refuse
+      if (looksFirst && idempotencyKey !== null) {
+        const first = await earlier(store, owner, idempotencyKey);
         if (!first.ok) return replay(first);
       }
       const { input, hasFiles } = await write();

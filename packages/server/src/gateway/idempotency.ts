@@ -21,6 +21,11 @@ export async function requestDigest(
   return await textDigest(canonicalJson([definition.name, await identified(input, definition.input, sources), asked]));
 }
 
+/** Digest of a retry of the request `id`: no submit's is the same. */
+export async function retryDigest(id: string): Promise<string> {
+  return await textDigest(canonicalJson(["retry", id]));
+}
+
 /** What `owner` submitted under `key` before, if that lives. A look only: what counts is the answer of the enqueue. */
 export async function earlier(store: RequestStore, owner: string, key: string): Promise<EnqueueAnswer> {
   const { requests } = await store.list({ owner, idempotencyKey: key, limit: 1 });

@@ -103,7 +103,7 @@ function ttlMsOf({ ttlMs }: Life, { resultTtlSeconds }: Lives): number {
 }
 
 /** An operator who gives every request a longer life than the limit allows it to those who ask, too. */
-function longestLifeMs({ resultTtlSeconds, resultTtlLimitSeconds }: Lives): number {
+export function longestLifeMs({ resultTtlSeconds, resultTtlLimitSeconds }: Lives): number {
   return Math.max(resultTtlSeconds, resultTtlLimitSeconds) * 1000;
 }
 
@@ -122,7 +122,8 @@ function keepOf(header: Header): boolean {
   return header === "true";
 }
 
-function keyOf(header: Header): string | null {
+/** Reads an `Idempotency-Key`. Throws `bad_request`. */
+export function keyOf(header: Header): string | null {
   if (header === undefined) return null;
   const key = String(header);
   if (!PRINTABLE.test(key)) {

@@ -1,8 +1,10 @@
 /**
- * What a caller is shown of its own requests beyond the contract: the list, and the way of one request. Names are those of the contract where it has them; times are ISO 8601, in UTC.
+ * What a caller is shown of its own requests beyond the contract: the list, the way of one request, the
+ * answer to a retry. Names are those of the contract where it has them; times are ISO 8601, in UTC.
  */
 import type { PastAttempt, Priority, Request, RequestState } from "../core/request.ts";
 import type { ListedRequest } from "../store/store.ts";
+import { submitBody } from "./bodies.ts";
 
 const PRIORITIES = { "-1": "low", "0": "normal", "1": "high" } as const satisfies Record<`${Priority}`, string>;
 
@@ -79,6 +81,11 @@ function presentEvents(request: RequestState, pastAttempts: number): object[] {
   if (failure === null) events.push({ at, event: "completed", ...attempt });
   else events.push({ at, event: "failed", ...attempt, error_code: failure.code, error: failure.message });
   return events;
+}
+
+/** Answer to a retry: that to a submit, and the request whose input it runs again. */
+export function retryBody(id: string, base: string, retryOf: string): string {
+  return `${submitBody(id, base).slice(0, -1)},"retry_of":"${retryOf}"}`;
 }
 
 function iso(ms: number): string {

@@ -1,0 +1,126 @@
+/** `POST /v2/requests/{id}/retry`: the input of a finished request once more, as a new request of its own. */
+import { text } from "node:stream/consumers";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { BlobStore } from "../blob/blob-store.ts";
+import { extensionOf } from "../blob/content-type.ts";
+import { newBlobKey } from "../blob/key.ts";
+import { InferqError, sentence } from "../core/errors.ts";
+import { idTime } from "../core/ids.ts";
+import type { Request } from "../core/request.ts";
+import { mapMedia, mediaFields, type StoredMedia } from "../media/media.ts";
+import type { JsonSchema } from "../model/model.ts";
+import { conflictBody } from "../wire/bodies.ts";
+import { retryBody } from "../wire/own.ts";
+import { checkRunnable } from "./accept.ts";
+import { type GatewayContext, sendJson } from "./context.ts";
+import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
+import { earlier, replayOf, retryDigest } from "./idempotency.ts";
+import { ownRequest } from "./own-request.ts";
+import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
+
+interface IdPath {
+  Params: { id: string };
+}
+
+export function retryRoute(
+  app: FastifyInstance,
+  context: GatewayContext,
+  enqueue: Enqueue,
+  closing: () => boolean,
+): void {
+  const { store, blobs, models, settings, ids } = context;
+
+  const retry = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
+    if (closing()) throw new InferqError("shutting_down");
+    const { headers } = request;
+    const { id: oldId } = request.params;
+    const caller = context.authenticate(headers);
+    const idempotencyKey = keyOf(headers["idempotency-key"]);
+    const base = context.baseOf(request.raw);
+    const answer = ({ id, isReplay }: Queued): FastifyReply => {
+      if (isReplay) reply.header("idempotent-replayed", "true");
+      return sendJson(reply, retryBody(id, base, oldId));
+    };
+
+    // Before anything else, so that one whose answer was lost is told also when the old request is gone.
+    const digest = idempotencyKey === null ? null : await retryDigest(oldId);
+    const first = idempotencyKey === null ? undefined : await earlier(store, caller.owner, idempotencyKey);
+    if (first?.ok === false) return answer({ id: replayOf(first, digest), isReplay: true });
+
+    const old = await ownRequest(context, headers, oldId);
+    const { status, finishedAt } = old;
+    if (finishedAt === null) {
+      reply.code(409).header("x-error-code", "not_finished");
+      return sendJson(reply, conflictBody(sentence("not_finished", { id: oldId, status }), old));
+    }
+    const model = models.find(old.model);
+    if (model === undefined) throw new InferqError("unknown_model", { model: old.model });
+    checkRunnable(model, old.model);
+    const { definition } = model;
+    const options = { ...optionsOf(old, settings), idempotencyKey };
+    const id = ids.make(caller.owner, toldLife(options, settings));
+    return answer(
+      await enqueue({
+        id,
+        caller,
+        model: definition.name,
+        options,
+        idempotencyDigest: digest,
+        retryOf: oldId,
+        base,
+        looksFirst: false, // it has been looked up
+        write: () => copyInput(old, id, definition.input, blobs),
+      }),
+    );
+  };
+
+  // Answered before a body is read: none is needed, and some clients send one.
+  app.post("/v2/requests/:id/retry", { onRequest: retry }, retry);
+}
+
+/** What was asked for when `old` was submitted, within what is allowed now. */
+function optionsOf(old: Request, lives: Lives): Omit<SubmitOptions, "idempotencyKey"> {
+  const { id, priority, createdAt, startDeadline, runTimeoutMs, expiresAt, keepMs } = old;
+  return {
+    priority,
+    startTimeoutMs: startDeadline === null ? null : startDeadline - createdAt,
+    runTimeoutMs,
+    ttlMs: Math.min(keepMs ?? expiresAt - idTime(id), longestLifeMs(lives)),
+    keepUntilRead: keepMs !== null,
+  };
+}
+
+/** The stored input of `old` with copies of its files, so that the new request needs the old one no more. Throws `unknown` where `old` has been deleted meanwhile. */
+async function copyInput(old: Request, id: string, schema: JsonSchema, blobs: BlobStore): Promise<WrittenInput> {
+  const { input, hasFiles } = old;
+  if ("json" in input && !hasFiles) return { input, hasFiles };
+  const copy = async (from: string, extension: string): Promise<string> => {
+    const key = newBlobKey(id, 0, extension);
+    try {
+      await blobs.put(key, { key: from });
+    } catch (cause) {
+      if ((await blobs.head(from)) === undefined) throw new InferqError("unknown", { id: old.id }, { cause });
+      throw new InferqError("store_unavailable", {}, { cause });
+    }
+    return key;
+  };
+
+  if ("key" in input && mediaFields(schema).size === 0)
+    return { input: { key: await copy(input.key, "json") }, hasFiles };
+  const json = "json" in input ? input.json : await readText(input.key, blobs);
+  if (json === undefined) throw new InferqError("unknown", { id: old.id });
+  const values = JSON.parse(json) as Record<string, unknown>;
+  const copied = await mapMedia(values, schema, async (value) => {
+    const medium = (value as Partial<StoredMedia> | null)?.$media;
+    if (medium === undefined || "url" in medium) return value;
+    return {
+      $media: { ...medium, key: await copy(medium.key, extensionOf(medium.contentType)) },
+    } satisfies StoredMedia;
+  });
+  return { input: await storeInput(blobs, id, JSON.stringify(copied)), hasFiles };
+}
+
+async function readText(key: string, blobs: BlobStore): Promise<string | undefined> {
+  const blob = await blobs.get(key);
+  return blob === undefined ? undefined : await text(blob);
+}
