@@ -12,6 +12,7 @@ const EXPOSED: string = [
   "retry-after",
   "preference-applied",
   "link",
+  "idempotent-replayed",
   "x-queue-position",
   "x-estimated-seconds",
   "x-wait-reason",

@@ -65,7 +65,7 @@ function card(operation: Operation, document: Json, base: string): string {
     `<article id="${anchor(about)}"><h4>${badge(method)} <code>${escape(path)}</code></h4>` +
     `<p>${escape(String(about["summary"]))}.</p>` +
     (description === "" ? "" : `<p class="note">${escape(description)}</p>`) +
-    pathTable(about["parameters"]) +
+    parameterTables(about["parameters"], document) +
     (schema === undefined ? "" : fieldTable("Body", resolve(schema, document))) +
     `<pre><code>${escape(curl(operation, base, schema === undefined ? undefined : resolve(schema, document)))}</code></pre>` +
     answers(about, document) +
@@ -73,14 +73,27 @@ function card(operation: Operation, document: Json, base: string): string {
   );
 }
 
-function pathTable(parameters: unknown): string {
+/** Headers are folded away: all models have the same. */
+function parameterTables(parameters: unknown, document: Json): string {
   if (!Array.isArray(parameters)) return "";
-  const rows = (parameters as Json[]).map(
-    (one) =>
-      `<tr><td><code>${escape(String(one["name"]))}</code></td><td>in the ${escape(String(one["in"]))}</td>` +
-      `<td>${escape(plain(one["description"]))}</td></tr>`,
+  const all = (parameters as Json[]).map((one) => resolve(one, document));
+  const headers = all.filter((one) => one["in"] === "header");
+  const others = all.filter((one) => one["in"] !== "header");
+  return (
+    (others.length === 0 ? "" : parameterTable("Parameter", others)) +
+    (headers.length === 0 ? "" : `<details><summary>Headers</summary>${parameterTable("Header", headers)}</details>`)
   );
-  return `<table class="fields"><thead><tr><th>Parameter</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}
+
+function parameterTable(title: string, parameters: readonly Json[]): string {
+  const rows = parameters.map((one) => {
+    const type = one["in"] === "header" ? typeText(one["schema"] as Json) : `in the ${plain(one["in"])}`;
+    return (
+      `<tr><td><code>${escape(plain(one["name"]))}</code></td><td>${escape(type)}</td>` +
+      `<td>${escape(plain(one["description"]))}</td></tr>`
+    );
+  });
+  return `<table class="fields"><thead><tr><th>${title}</th><th></th><th></th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }
 
 function fieldTable(title: string, schema: Json): string {

@@ -3,6 +3,7 @@ import type { Catalog, CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
+import { PARAMETERS, REPLAYED, SUBMIT_PARAMETERS } from "./openapi-submit.ts";
 
 /** Where a path stands in the document: the ones that run a model first. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
@@ -43,6 +44,7 @@ export function openapi(models: Catalog, base: string): Json {
       },
       schemas: SCHEMAS,
       responses: RESPONSES,
+      parameters: PARAMETERS,
     },
   };
 }
@@ -53,10 +55,15 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     operationId: `submit-${name}`,
     summary: standIn === undefined ? `Queue a request for ${name}` : `Queue a request for ${name} (a stand-in)`,
     description: [standIn, definition.description].filter((text) => text !== undefined).join(" "),
+    parameters: SUBMIT_PARAMETERS,
     requestBody: inputBody(definition.input),
     responses: {
-      "200": { description: "Accepted, and durable.", content: json("#/components/schemas/Submitted") },
-      ...errors("400", "401", "404", "406", "413", "415", "503"),
+      "200": {
+        description: "Accepted, and durable.",
+        headers: REPLAYED,
+        content: json("#/components/schemas/Submitted"),
+      },
+      ...errors("400", "401", "404", "406", "409", "413", "415", "503"),
       "422": { $ref: "#/components/responses/Failed" },
     },
   };
@@ -77,16 +84,17 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
     operationId: `run-${name}`,
     summary: `Run ${name} and wait for its output`,
     ...(definition.description === undefined ? {} : { description: definition.description }),
+    parameters: SUBMIT_PARAMETERS,
     requestBody: inputBody(isText ? input : withBase64),
     responses: {
       "200": {
         description: isText ? "The text." : "The file itself, or JSON with the file in base64.",
-        headers: header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"),
+        headers: { ...header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"), ...REPLAYED },
         content: isText
           ? json("#/components/schemas/TextResult")
           : { [`${definition.output}/*`]: {}, "application/json": { schema: base64Schema(definition.output) } },
       },
-      ...errors("400", "401", "404", "406", "413", "415", "500", "503", "504"),
+      ...errors("400", "401", "404", "406", "409", "413", "415", "500", "503", "504"),
     },
   };
 }

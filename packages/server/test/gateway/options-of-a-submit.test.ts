@@ -158,3 +158,29 @@ test("a file lives as long as its request, and so does its use as an input", asy
 
 /** One grey pixel. */
 const GIF = Buffer.from("R0lGODlhAQABAIAAAISEhAAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==", "base64");
+
+test("the OpenAPI document and the page for people name them for every path that takes a submit", async () => {
+  const document = (await gateway.call("GET", "/openapi.json")).json() as {
+    paths: Record<string, { post?: { operationId: string; parameters?: { $ref: string }[] } }>;
+    components: { parameters: Record<string, { name: string; in: string }> };
+  };
+  const submits = Object.values(document.paths).filter(({ post }) => /^(?:submit|run)-/.test(post?.operationId ?? ""));
+  expect(submits).toHaveLength(9); // four models, an alias of one, on V2; the four on V1
+  for (const { post } of submits) {
+    const named = post!.parameters!.map(({ $ref }) => document.components.parameters[$ref.split("/").at(-1)!]!);
+    expect(named.filter(({ in: place }) => place === "header").map(({ name }) => name)).toEqual(
+      expect.arrayContaining(HEADERS),
+    );
+  }
+  const page = (await gateway.call("GET", "/docs")).text;
+  for (const name of HEADERS) expect(page).toContain(`<code>${name}</code>`);
+});
+
+const HEADERS = [
+  "Idempotency-Key",
+  "X-Priority",
+  "X-Start-Timeout",
+  "X-Run-Timeout",
+  "X-Result-TTL",
+  "X-Keep-Until-Read",
+];
