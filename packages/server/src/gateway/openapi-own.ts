@@ -1,4 +1,4 @@
-/** What the OpenAPI document says of a caller's own requests: list, timeline, delete. */
+/** What the OpenAPI document says of a caller's own requests: list, timeline, delete, retry. */
 import { ERROR, ID, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
 function query(name: string, description: string, schema: Json = STRING): Json {
@@ -56,6 +56,37 @@ export const OWN_PATHS: Json = {
       },
     },
   },
+  "/v2/requests/{id}/retry": {
+    post: {
+      tags: ["Requests"],
+      operationId: "retry",
+      summary: "Run the input of a finished request once more",
+      description:
+        "Needs no body. A new request with the same model, input and options, whose times begin anew; the old one stays.",
+      parameters: [
+        ID,
+        {
+          name: "Idempotency-Key",
+          in: "header",
+          description: "Under the same key the same retry runs once, and is answered again.",
+          schema: { type: "string", minLength: 1, maxLength: 255 },
+        },
+      ],
+      responses: {
+        "200": {
+          ...ok("Accepted, and durable.", ref("Retried")),
+          headers: { "Idempotent-Replayed": { schema: { const: "true" }, description: "It was accepted before." } },
+        },
+        "400": ERROR,
+        "401": ERROR,
+        "404": ERROR,
+        "409": ok("It has not finished, or the key belongs to another request; the code is in X-Error-Code.", {
+          oneOf: [ref("Conflict"), ref("Error")],
+        }),
+        "503": ERROR,
+      },
+    },
+  },
 };
 
 export const DELETE: Json = {
@@ -94,6 +125,14 @@ export const OWN_SCHEMAS: Json = {
     retry_of: { ...STRING_OR_NULL, description: "The request whose input it runs again." },
     status_url: URL,
     response_url: URL,
+  }),
+  Retried: object({
+    request_id: STRING,
+    status: { const: "QUEUED" },
+    poll_url: URL,
+    status_url: URL,
+    response_url: URL,
+    retry_of: { ...STRING, description: "The request whose input it runs again." },
   }),
   Timeline: object({
     request_id: STRING,
