@@ -66,7 +66,7 @@ export const ERRORS = {
   // The server.
   internal: { status: 500, sentence: "Internal server error. The server's log tells more under this request's id." },
   model_unavailable: { status: 503, sentence: "Model {model} cannot run here: {detail}." },
-  store_unavailable: { status: 503, sentence: "The request could not be stored and was not accepted. Try again." },
+  store_unavailable: { status: 503, sentence: "This could not be stored: nothing was accepted or changed. Try again." },
   server_busy: { status: 503, sentence: "The server holds as many large bodies as it can. Try again in a moment." },
   shutting_down: { status: 503, sentence: "The server is shutting down. Try again in a moment." },
 } as const;
