@@ -70,7 +70,8 @@ export interface RequestPage {
 export interface Outlook {
   /**
    * QUEUED: at most how many requests of its model with its priority or a higher one that came before it
-   * still wait, itself included. Never more than was told before. Null where that is not known.
+   * still wait, itself included. Never more than was told before: whoever comes back for another try is
+   * not counted anew. Null where that is not known.
    */
   readonly position: number | null;
   /** It waits for the time of its next try. */

@@ -45,6 +45,7 @@ export interface SqliteStore extends RequestStore {
   /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
+  outlook(id: string): Outlook | undefined;
   /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
   loaded(): Promise<void>;
 }
