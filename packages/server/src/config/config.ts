@@ -33,7 +33,7 @@ export interface Config {
   readonly host?: string;
   /** Directory of the database, the files and the keys; a path from the config file. One server at a time uses it. */
   readonly dataDir?: string;
-  /** How long a request and its result exist, in seconds from submission. */
+  /** How long a request and its result exist, in seconds from submission; rounded up, to whole seconds up to ten minutes. */
   readonly resultTtlSeconds?: number;
   /** Longest life that a client may ask for a request, in seconds: `X-Result-TTL`, and the wait for the first reading with `X-Keep-Until-Read`. */
   readonly resultTtlLimitSeconds?: number;

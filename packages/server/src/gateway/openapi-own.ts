@@ -1,5 +1,5 @@
 /** What the OpenAPI document says of a caller's own requests: list, timeline, delete, retry. */
-import { ERROR, ID, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
+import { ERROR, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
 function query(name: string, description: string, schema: Json = STRING): Json {
   return { name, in: "query", description, schema };
@@ -51,7 +51,7 @@ export const OWN_PATHS: Json = {
       responses: {
         "200": ok("Its events, the oldest first.", ref("Timeline")),
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
         "503": ERROR,
       },
     },
@@ -79,7 +79,7 @@ export const OWN_PATHS: Json = {
         },
         "400": ERROR,
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
         "409": ok("It has not finished, or the key belongs to another request; the code is in X-Error-Code.", {
           oneOf: [ref("Conflict"), ref("Error")],
         }),
@@ -95,7 +95,7 @@ export const DELETE: Json = {
   summary: "Delete a request and its files",
   description: "One that has not finished is cancelled. Afterwards it is not found any more, its files neither.",
   parameters: [ID],
-  responses: { "204": { description: "It is gone." }, "401": ERROR, "404": ERROR, "503": ERROR },
+  responses: { "204": { description: "It is gone." }, "401": ERROR, "404": NOT_FOUND, "503": ERROR },
 };
 
 const INSTANT: Json = { type: "string", format: "date-time" };

@@ -4,6 +4,8 @@
 export type Json = { readonly [name: string]: unknown };
 
 export const ERROR: Json = { $ref: "#/components/responses/Error" };
+/** There is no such request, or none any more. */
+export const NOT_FOUND: Json = { $ref: "#/components/responses/NotFound" };
 export const FAILED: Json = { $ref: "#/components/responses/Failed" };
 export const CONFLICT: Json = { $ref: "#/components/responses/Conflict" };
 export const ID: Json = {

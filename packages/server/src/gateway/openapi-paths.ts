@@ -1,6 +1,6 @@
 /** The part of the OpenAPI document that is the same on every server. */
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
-import { CONFLICT, ERROR, FAILED, ID, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
+import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
 const MODEL = {
   name: "model",
@@ -29,7 +29,7 @@ export const PATHS: Json = {
       responses: {
         "200": ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }),
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
         "422": FAILED,
       },
     },
@@ -43,7 +43,7 @@ export const PATHS: Json = {
       responses: {
         "200": ok("The result, or the state while unfinished.", RESULT),
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
         "422": FAILED,
       },
     },
@@ -63,7 +63,7 @@ export const PATHS: Json = {
           headers: { "X-Error-Code": { schema: { const: "cancelled" } } },
         },
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
         "409": CONFLICT,
         "503": ERROR,
       },
@@ -79,7 +79,7 @@ export const PATHS: Json = {
       responses: {
         "200": ok("The result, the state, or the failure.", { oneOf: [...RESULT.oneOf, ref("Failure")] }),
         "401": ERROR,
-        "404": ERROR,
+        "404": NOT_FOUND,
       },
     },
   },
@@ -200,6 +200,18 @@ export const RESPONSES: Json = {
   Error: {
     description: "An error; its code is in X-Error-Code.",
     headers: { "X-Error-Code": { schema: { type: "string" } } },
+    content: { "application/json": { schema: ref("Error") } },
+  },
+  NotFound: {
+    description:
+      "There is no such request of yours. X-Error-Code is expired if there was one, else unknown; docs/guide/not-found.md has more.",
+    headers: {
+      "X-Error-Code": { schema: { enum: ["expired", "unknown"] } },
+      "X-Expired-At": {
+        description: "When it expired, if its id tells that.",
+        schema: { type: "string", format: "date-time" },
+      },
+    },
     content: { "application/json": { schema: ref("Error") } },
   },
   Conflict: {

@@ -1,5 +1,5 @@
 /** The ids of requests tell how long these live, and prove whose they were, when nothing else is left of them. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { idExpiresAt, idMaker, idTime, isId, requestIds } from "../../src/core/ids.ts";
 import { lifeCode, lifeSeconds } from "../../src/core/lives.ts";
