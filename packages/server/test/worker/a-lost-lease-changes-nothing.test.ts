@@ -7,6 +7,7 @@ import type { Lease, RequestStore } from "../../src/store/store.ts";
 import { LeaseKeeper } from "../../src/worker/lease-keeper.ts";
 import { finished, LEASE_MS, modelOf, openWorker } from "./open.ts";
 
+const CANCEL = { type: "cancel", failure: { code: "cancelled", message: "The request was cancelled." } } as const;
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 it("a late result is refused, and its files are deleted", async () => {
@@ -90,6 +91,92 @@ it("leases that cannot be extended in time are given up, though no answer said s
   expect(keeper.holds(leases[0]!)).toBe(false);
 });
 
+it("a look finds the requests that were cancelled, deleted or have expired, and no other", async () => {
+  const { keeper, clock, store, leases } = await keep(4);
+  const found: unknown[] = [];
+  for (const [i, lease] of leases.entries()) keeper.hold(lease, (outcome) => found.push([i, outcome]));
+  await store.finish(leases[0]!.id, CANCEL);
+  await store.finish(leases[1]!.id, { type: "delete" });
+  await store.expireBy(leases[2]!.id, clock.now());
+  await keeper.look();
+  await keeper.look();
+  expect(found).toEqual([
+    [0, "cancelled"],
+    [1, "gone"],
+    [2, "gone"],
+  ]);
+  expect(leases.map((lease) => keeper.holds(lease))).toEqual([false, false, false, true]);
+});
+
+it("the store's hint tells at once, until the keeper is stopped", async () => {
+  const { keeper, store, leases } = await keep(2);
+  const lost: unknown[] = [];
+  for (const lease of leases) keeper.hold(lease, (outcome) => lost.push(outcome));
+  keeper.start();
+  await store.finish(leases[0]!.id, CANCEL);
+  expect(lost).toEqual(["cancelled"]); // no timer has had its turn
+  keeper.stop();
+  await store.finish(leases[1]!.id, CANCEL);
+  expect(lost).toEqual(["cancelled"]);
+});
+
+it("what a heartbeat finds of them is no lost lease either", async () => {
+  const { keeper, store, leases } = await keep(2);
+  const found: unknown[] = [];
+  for (const lease of leases) keeper.hold(lease, (outcome) => found.push(outcome));
+  await store.finish(leases[0]!.id, CANCEL);
+  await store.settle(leases[1]!.id, leases[1]!.token, { type: "release" });
+  await keeper.beat();
+  expect(found).toEqual(["cancelled", undefined]);
+});
+
+it("a run's own end is no news for it, whoever tells", async () => {
+  const { keeper, store, leases } = await keep(1);
+  const lost: unknown[] = [];
+  keeper.hold(leases[0]!, () => lost.push("lost"));
+  keeper.settling(leases[0]!);
+  const failure = { code: "model_error", message: "No words." } as const;
+  await store.settle(leases[0]!.id, leases[0]!.token, { type: "fail", kind: "error", failure, inferenceMs: 1 });
+  await keeper.look();
+  await keeper.beat();
+  expect(lost).toEqual([]);
+});
+
+it("a lease of the same request that is held still is lost", async () => {
+  const { keeper, store, leases } = await keep(1);
+  const lost: unknown[] = [];
+  const [former] = leases as [Lease];
+  keeper.hold(former, () => lost.push("former"));
+  await store.settle(former.id, former.token, { type: "release" });
+  const wish = { worker: "w", capacity: new Map([["mock", 1]]), leaseMs: LEASE_MS, durable: false };
+  const [next] = (await store.lease(wish)) as [Lease];
+  keeper.hold(next, () => lost.push("next"));
+  expect(lost).toEqual(["former"]);
+  keeper.drop(former);
+  expect([keeper.holds(former), keeper.holds(next)]).toEqual([false, true]);
+});
+
+it.each([
+  [
+    "throws",
+    () => {
+      throw new Error("The store is being opened again.");
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("The store does not answer."))],
+])("a store that %s when it is looked at is asked again, and nothing is lost meanwhile", async (_, status) => {
+  const broken: Partial<RequestStore> = { status };
+  const { keeper, store, leases } = await keep(2, broken);
+  const lost: unknown[] = [];
+  for (const lease of leases) keeper.hold(lease, (outcome) => lost.push(outcome));
+  await store.finish(leases[0]!.id, CANCEL);
+  await keeper.look();
+  expect(lost).toEqual([]);
+  broken.status = (id) => Promise.resolve(store.status(id));
+  await keeper.look();
+  expect(lost).toEqual(["cancelled"]);
+});
+
 /** A keeper over a store with `count` leased requests. */
 async function keep(count: number, broken: Partial<RequestStore> = {}) {
   const clock = manualClock();
@@ -98,7 +185,8 @@ async function keep(count: number, broken: Partial<RequestStore> = {}) {
   for (let i = 0; i < count; i++) await store.enqueue(submission());
   const capacity = new Map([["mock", count]]);
   const leases = await store.lease({ worker: "w", capacity, leaseMs: LEASE_MS, durable: false });
-  const keeper = new LeaseKeeper({ store: { ...store, ...broken }, clock, leaseMs: LEASE_MS, log: silent });
+  const between = { ...store, ...broken, status: (id: string) => (broken.status ?? store.status)(id) };
+  const keeper = new LeaseKeeper({ store: between, clock, leaseMs: LEASE_MS, log: silent });
   return { keeper, clock, store, leases };
 }
 
