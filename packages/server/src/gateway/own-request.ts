@@ -36,7 +36,11 @@ export function ownStatus(
  * Why there is no request `id` for this owner: it has expired, if it was made here for the same owner and its
  * life is over. Else nobody can say: it may never have been, be another owner's, or have been deleted.
  */
-function notFound(context: Pick<GatewayContext, "ids" | "clock" | "settings">, owner: string, id: string): InferqError {
+export function notFound(
+  context: Pick<GatewayContext, "ids" | "clock" | "settings">,
+  owner: string,
+  id: string,
+): InferqError {
   const { ids, clock, settings } = context;
   if (!isId(id) || !ids.isOf(owner, id)) return new InferqError("unknown", { id });
   const told = idExpiresAt(id);

@@ -15,7 +15,7 @@ import { checkRunnable } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
-import { ownRequest } from "./own-request.ts";
+import { notFound, ownRequest } from "./own-request.ts";
 import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
 
 interface IdPath {
@@ -69,7 +69,7 @@ export function retryRoute(
         retryOf: oldId,
         base,
         looksFirst: false, // it has been looked up
-        write: () => copyInput(old, id, definition.input, blobs),
+        write: () => copyInput(old, id, definition.input, blobs, () => notFound(context, caller.owner, oldId)),
       }),
     );
   };
@@ -90,8 +90,14 @@ function optionsOf(old: Request, lives: Lives): Omit<SubmitOptions, "idempotency
   };
 }
 
-/** The stored input of `old` with copies of its files, so that the new request needs the old one no more. Throws `unknown` where `old` has been deleted meanwhile. */
-async function copyInput(old: Request, id: string, schema: JsonSchema, blobs: BlobStore): Promise<WrittenInput> {
+/** The stored input of `old` with copies of its files, so that the new request needs the old one no more. Throws `gone` where `old` has been deleted or has expired meanwhile. */
+async function copyInput(
+  old: Request,
+  id: string,
+  schema: JsonSchema,
+  blobs: BlobStore,
+  gone: () => InferqError,
+): Promise<WrittenInput> {
   const { input, hasFiles } = old;
   if ("json" in input && !hasFiles) return { input, hasFiles };
   const copy = async (from: string, extension: string): Promise<string> => {
@@ -99,7 +105,7 @@ async function copyInput(old: Request, id: string, schema: JsonSchema, blobs: Bl
     try {
       await blobs.put(key, { key: from });
     } catch (cause) {
-      if ((await blobs.head(from)) === undefined) throw new InferqError("unknown", { id: old.id }, { cause });
+      if ((await blobs.head(from)) === undefined) throw gone();
       throw new InferqError("store_unavailable", {}, { cause });
     }
     return key;
@@ -108,7 +114,7 @@ async function copyInput(old: Request, id: string, schema: JsonSchema, blobs: Bl
   if ("key" in input && mediaFields(schema).size === 0)
     return { input: { key: await copy(input.key, "json") }, hasFiles };
   const json = "json" in input ? input.json : await readText(input.key, blobs);
-  if (json === undefined) throw new InferqError("unknown", { id: old.id });
+  if (json === undefined) throw gone();
   const values = JSON.parse(json) as Record<string, unknown>;
   const copied = await mapMedia(values, schema, async (value) => {
     const medium = (value as Partial<StoredMedia> | null)?.$media;

@@ -38,6 +38,7 @@ test("expired, and since when, on every path about the request", async () => {
     ["GET", `/v2/requests/${id}/timeline`],
     ["GET", `/v2/requests/${id}?wait=10`],
     ["POST", `/v2/requests/${id}/cancel`],
+    ["POST", `/v2/requests/${id}/retry`],
     ["DELETE", `/v2/requests/${id}`],
   ] as const) {
     expect(told(await gateway.call(method, path)), `${method} ${path}`).toEqual(expired(id, madeAt + HOUR_MS));
