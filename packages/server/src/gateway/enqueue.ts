@@ -26,7 +26,7 @@ export interface Unqueued {
   /** Whether `write` costs the disk so much that the idempotency key is looked up before. */
   readonly looksFirst: boolean;
   /** Writes the files of the input under `<id>/0/`. What it leaves there when it rejects is deleted. */
-  write(): Promise<WrittenInput>;
+  readonly write: () => Promise<WrittenInput>;
 }
 
 export interface WrittenInput {
@@ -56,10 +56,8 @@ export function enqueuer(context: Pick<GatewayContext, "blobs" | "store" | "cloc
       logger.info({ ...about, request: firstId }, "request replayed");
       return { id: firstId, isReplay: true };
     };
-    const forget = async (): Promise<void> => {
-      const tellLeft = (err: unknown): void => logger.warn({ ...about, err }, "files were left behind");
-      await blobs.deletePrefix(`${id}/`).catch(tellLeft);
-    };
+    const tellLeft = (err: unknown): void => logger.warn({ ...about, err }, "files were left behind");
+    const forget = (): Promise<void> => blobs.deletePrefix(`${id}/`).catch(tellLeft);
 
     try {
       if (looksFirst && idempotencyKey !== null) {
