@@ -11,9 +11,12 @@ import { cursorOf, readListQuery } from "./list-query.ts";
 const MAX_STEPS = 100;
 /** An id is made before its request is, but not longer before than any submit takes, ms. */
 const SUBMIT_MS = 10 * 60_000;
+/** By so much the time in an id may be ahead of the clock, ms: of many made in one millisecond some borrow the next. */
+const AHEAD_MS = 1_000;
 
 export function listRoute(app: FastifyInstance, context: GatewayContext): void {
-  const { store, models } = context;
+  const { models } = context;
+  const store = { list: oneAtATime((wish: ListWish) => context.store.list(wish)) };
 
   app.get("/v2/requests", async (request, reply) => {
     const { owner } = context.authenticate(request.headers);
@@ -31,10 +34,10 @@ export function listRoute(app: FastifyInstance, context: GatewayContext): void {
 }
 
 /** Goes on where the store stopped before the page was full; others have their turn between its steps. */
-async function fullPage(store: RequestStore, wish: ListWish): Promise<RequestPage> {
+async function fullPage(store: Pick<RequestStore, "list">, wish: ListWish): Promise<RequestPage> {
   const requests: ListedRequest[] = [];
   const oldest = (wish.since ?? -Infinity) - SUBMIT_MS;
-  let { before } = wish;
+  let before = firstBefore(wish);
   for (let step = 0; step < MAX_STEPS && requests.length < wish.limit; step += 1) {
     if (step > 0) await turn();
     const limit = wish.limit - requests.length;
@@ -47,7 +50,27 @@ async function fullPage(store: RequestStore, wish: ListWish): Promise<RequestPag
   return { requests, next: last === requests.at(-1)?.id ? last : behind(last) };
 }
 
+/** Where the list begins: at the cursor, or with what was made before `until`. */
+function firstBefore({ before, until }: ListWish): string | undefined {
+  if (until === undefined) return before;
+  const time = Math.max(0, Math.ceil(until) + AHEAD_MS)
+    .toString(16)
+    .padStart(12, "0");
+  const bound = `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
+  return before === undefined || before > bound ? bound : before;
+}
+
 /** Where the store stopped lies perhaps another owner's request: of its id nothing is told but when it was made. */
 function behind(id: string): string {
   return `${id.slice(0, 19)}bfff-ffffffffffff`;
+}
+
+/** Lists that look at many requests work through them in steps: many such lists at once hold up nobody else longer than one. */
+function oneAtATime<T, R>(work: (task: T) => Promise<R>): (task: T) => Promise<R> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const done = last.then(() => work(task));
+    last = done.catch(() => {});
+    return done;
+  };
 }

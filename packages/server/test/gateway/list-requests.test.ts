@@ -228,6 +228,33 @@ test("a filter that nothing matches is given up after a while, and the cursor go
   for (const { id } of others) expect(told).not.toContain(id.replaceAll("-", ""));
 });
 
+test("a span of time is found at once, however much was submitted after it or before", async () => {
+  const clock = new TestClock();
+  const store = shortSighted(memoryStore({ clock }), 1);
+  await using server = await startGateway({}, { clock, store });
+  const submission = submissionMaker(clock);
+  const fill = async (count: number): Promise<string[]> => {
+    const made: string[] = [];
+    for (let i = 0; i < count; i += 1) {
+      const one = submission({ owner: "one" });
+      await store.enqueue(one);
+      made.unshift(one.id);
+    }
+    return made;
+  };
+  await fill(200);
+  clock.advance(20 * 60_000);
+  const since = clock.now() / 1000;
+  const wanted = await fill(3);
+  clock.advance(20 * 60_000);
+  const until = clock.now() / 1000;
+  await fill(200);
+  const answer = await server.call("GET", `/v2/requests?since=${since}&until=${until}`);
+  const { requests, next_cursor } = answer.json() as unknown as Page;
+  expect(requests.map((one) => one["request_id"])).toEqual(wanted);
+  expect(next_cursor).toBeNull();
+});
+
 test("/v2/requests is a path of its own, and no model", async () => {
   const posted = await gateway.call("POST", "/v2/requests", {});
   expect([posted.status, posted.headers["allow"]]).toEqual([405, "GET, HEAD"]);
