@@ -248,6 +248,7 @@ test("a span of time is found at once, however much was submitted after it or be
   const wanted = await fill(3);
   clock.advance(20 * 60_000);
   const until = clock.now() / 1000;
+  clock.advance(60_000);
   await fill(200);
   const answer = await server.call("GET", `/v2/requests?since=${since}&until=${until}`);
   const { requests, next_cursor } = answer.json() as unknown as Page;
