@@ -1,5 +1,5 @@
 /** Requests that the version before wrote, in every state, in a file made by what that version ran: the first migration. */
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Status } from "../../src/core/request.ts";

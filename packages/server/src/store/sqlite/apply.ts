@@ -66,7 +66,7 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
       lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ? WHERE id = ?`,
   );
   const remove = db.prepare(
-    "DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result, leases",
+    "DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result, status, leases",
   );
   const expireBy = db.prepare("UPDATE requests SET expires_at = min(expires_at, ?) WHERE id = ? AND expires_at > ?");
   const freePages = db.prepare("PRAGMA freelist_count");
@@ -171,11 +171,12 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
 
   function removed(id: string, now: number, expired: boolean): Answer {
     const row = remove.get(idToBytes(id, key), now, expired ? 0 : 1) as
-      | { input: number; result: number | null; leases: number }
+      | { input: number; result: number | null; status: number; leases: number }
       | undefined;
     if (row === undefined) return "unknown";
     deleteInput.run(row.input);
-    if (row.leases > 0) deletePast.run(row.input);
+    // Most complete at their first lease, and have no past attempt.
+    if (row.leases > (row.status === m.COMPLETED ? 1 : 0)) deletePast.run(row.input);
     if (row.result !== null) deleteResult.run(row.result);
     return true;
   }

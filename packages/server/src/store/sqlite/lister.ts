@@ -21,35 +21,36 @@ export interface Stretch {
   readonly next: string | null;
 }
 
-/** Sorts behind every id. */
-const BEHIND_ALL = new Uint8Array(17).fill(0xff);
-const BEFORE_ALL = new Uint8Array(0);
+const BEFORE_ALL_IDS = new Uint8Array(0);
+const BEHIND_ALL_IDS = new Uint8Array(17).fill(0xff);
+
+/** A step of a list, given whose rows are meant. A plus keeps an index that is in another order from being used. */
+function select(whose: string): string {
+  return `SELECT id, ${STATUS_COLUMNS}, priority, idempotency_key, retry_of
+    FROM requests CROSS JOIN inputs ON inputs.number = requests.input
+    WHERE id >= $from AND id < $before AND ${whose} AND +expires_at > $now
+      AND ($status IS NULL OR status = $status) AND ($model IS NULL OR model = $model)
+      AND created_at >= $since AND created_at < $until ORDER BY id DESC LIMIT $most`;
+}
 
 /**
- * Lists in the order of the rows themselves, from the newest back: they need no index of their own, which
- * every submit would have to write, and a page that another owner's rows lie between is found in steps.
+ * Lists in the order of the rows themselves, from the newest back: lists need no index of their own, which
+ * every submit would have to write. An owner's rows that lie far apart are found in steps.
  */
 export function lister(db: DatabaseSync): (wish: ListWish, now: number) => Stretch {
-  // `expires_at` and `owner` have indexes of other orders, which the plus keeps from being used.
-  const rows = `SELECT id, ${STATUS_COLUMNS}, priority, idempotency_key, retry_of
-    FROM requests CROSS JOIN inputs ON inputs.number = requests.input
-    WHERE id >= $from AND id < $before AND +owner = $owner AND +expires_at > $now
-      AND ($status IS NULL OR status = $status) AND ($model IS NULL OR model = $model)
-      AND created_at >= $since AND created_at < $until`;
-  const end = "ORDER BY id DESC LIMIT $most";
-  const all = db.prepare(`${rows} ${end}`);
-  const byKey = db.prepare(`${rows.replace("+owner", "owner")} AND idempotency_key = $key ${end}`);
+  const all = db.prepare(select("+owner = $owner"));
+  const byKey = db.prepare(select("owner = $owner AND idempotency_key = $key"));
   const lastOfStep = db.prepare(
     `SELECT id FROM requests WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ${STEP_ROWS - 1}`,
   );
 
   return (wish, now) => {
     const { owner, status, model, since, until, idempotencyKey, limit } = wish;
-    const before = wish.before === undefined ? BEHIND_ALL : idToBytes(wish.before, new Uint8Array(16));
+    const before = wish.before === undefined ? BEHIND_ALL_IDS : idToBytes(wish.before, new Uint8Array(16));
     // One owner's rows with the same key are few: one live, and those that the sweep has yet to remove.
     const last = idempotencyKey === undefined ? (lastOfStep.get(before) as { id: Uint8Array } | undefined) : undefined;
     const values = {
-      $from: last?.id ?? BEFORE_ALL,
+      $from: last?.id ?? BEFORE_ALL_IDS,
       $before: before,
       $owner: owner,
       $now: now,

@@ -30,7 +30,7 @@ export function idempotency(t: StoreUnderTest): void {
       const [accepted, ...more] = asked.filter((_, i) => answers[i]!.ok);
       expect(more).toEqual([]);
       const held = { ok: false, id: accepted!.id, idempotencyDigest: "d1" };
-      expect(answers.filter(({ ok }) => !ok)).toEqual(Array(999).fill(held));
+      for (const answer of answers) if (!answer.ok) expect(answer).toEqual(held);
       expect((await t.lease()).map(({ id }) => id)).toEqual([accepted!.id]);
     });
 
