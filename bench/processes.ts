@@ -186,7 +186,7 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 }
 
 /** The next message of `child`. Rejects when it ends instead, or is silent for `timeoutMs`. */
-async function message<T>(child: ChildProcess, timeoutMs: number): Promise<T> {
+export async function message<T>(child: ChildProcess, timeoutMs: number): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const onMessage = (value: unknown): void => resolve(value as T);
   const onExit = (code: number | null): void => reject(new Error(`A bench process ended with code ${code}.`));

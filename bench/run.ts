@@ -13,6 +13,7 @@ import { million } from "./million.ts";
 import { Ground, RESULTS } from "./processes.ts";
 import { soak } from "./soak.ts";
 import { stealMeter } from "./steal.ts";
+import { waited } from "./wait.ts";
 
 const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   http: polledAndSubmitted,
@@ -21,6 +22,7 @@ const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>
   latency,
   cancel: cancelled,
   idle,
+  wait: waited,
   million,
   soak,
 };

@@ -15,6 +15,9 @@ export async function metric(server: Server, name: string, labels = ""): Promise
   return fitting.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
 }
 
+/** The unit of times in /proc; 100 on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
 export interface Memory {
   /** Resident megabytes of the server itself. */
   readonly server: number;
@@ -38,6 +41,14 @@ export function memory(server: Server): Memory {
 
 function residentMb(pid: number): number {
   return statusLine(pid, "VmRSS") / 1024;
+}
+
+/** Processor time that the server itself has used. */
+export function cpuSeconds(server: Server): number {
+  const fields = readFileSync(`/proc/${server.pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND; // proc_pid_stat(5): utime, stime
 }
 
 /** A number of /proc/<pid>/status; 0 when the process has ended or is a kernel thread. */

@@ -22,7 +22,7 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
     tellGranted(reply.raw, seconds);
     request.body = undefined; // it is not to be kept as long as somebody waits
     // It was accepted, and lives on when its client goes away.
-    if (!(await waits.finished(id, seconds * 1000, reply.raw))) return reply.hijack();
+    await waits.finished(id, seconds * 1000, reply.raw);
     await sendState(await ownRequest(context, request.headers, id), base, reply);
     return reply;
   });

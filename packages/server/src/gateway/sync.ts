@@ -22,7 +22,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
-    if (!(await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw))) return reply.hijack();
+    await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw);
     const done = await ownRequest(context, request.headers, id);
     countReading(context, done, reply.raw);
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });

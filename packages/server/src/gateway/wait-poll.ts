@@ -45,11 +45,11 @@ export function waitPoll(
 
   const hold = async (wish: Wish, request: IncomingMessage, response: ServerResponse): Promise<void> => {
     forgetWish(request);
-    if (await isOwn(wish)) {
-      if (!(await waits.finished(wish.id, wish.seconds * 1000, response))) return;
+    if (!(await isOwn(wish))) return answer(request, response);
+    waits.wait(wish.id, wish.seconds * 1000, response, () => {
       tellGranted(response, wish.seconds);
-    }
-    answer(request, response);
+      answer(request, response);
+    });
   };
 
   return (request, response) => {

@@ -36,6 +36,7 @@ function preferred(header: string | string[] | undefined): string {
 /** Makes of a call that asks to wait one that does not. */
 export function forgetWish(request: IncomingMessage): void {
   delete request.headers["prefer"];
+  request.rawHeaders = []; // they are in `headers` once more, and would be kept as long as it waits
   const start = request.url!.indexOf("?");
   if (start === -1) return;
   const query = new URLSearchParams(request.url!.slice(start + 1));

@@ -7,8 +7,8 @@ import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 
-/** How often all are looked at where the store gives hints: one may be lost, and expiry gives none until the sweep. */
-const ROUND_MS = 1_000;
+/** How often all are looked at where the store gives hints, for one may be lost. */
+const ROUND_MS = 5_000;
 /** The same for a store that gives none. */
 const ROUND_WITHOUT_HINTS_MS = 250;
 /** Requests looked at, and clients answered, in one turn of the event loop: others are served between. */
@@ -18,10 +18,12 @@ const MOST_MS = 2 ** 31 - 1;
 
 export interface Waiter {
   /**
-   * Resolves with true when the request has an outcome or does not exist any more, when `waitMs` have
-   * passed, or at `stop`: look then. With false as soon as the client that `response` is for has gone away.
+   * Calls `then` once, in a later turn: when the request has an outcome or does not exist any more, when
+   * `waitMs` have passed, or at `stop`. Not at all if the client that `response` is for goes away before.
    */
-  finished(id: string, waitMs: number, response: ServerResponse): Promise<boolean>;
+  wait(id: string, waitMs: number, response: ServerResponse, then: () => void): void;
+  /** `wait` as a promise; it stays open if the client goes away. */
+  finished(id: string, waitMs: number, response: ServerResponse): Promise<void>;
   readonly stopped: boolean;
   /** Ends every wait. */
   stop(): void;
@@ -40,23 +42,22 @@ export function waiter(store: RequestStore): Waiter {
   });
   const roundMs = forget === undefined ? ROUND_WITHOUT_HINTS_MS : ROUND_MS;
 
-  function finished(id: string, waitMs: number, response: ServerResponse): Promise<boolean> {
-    if (response.closed) return Promise.resolve(false);
-    if (stopping.signal.aborted) return Promise.resolve(true);
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const leave = (answerable: boolean): void => {
-      clearTimeout(timer);
-      response.off("close", gone);
-      remove(id, end);
-      resolve(answerable);
+  function wait(id: string, waitMs: number, response: ServerResponse, then: () => void): void {
+    if (response.closed) return;
+    if (stopping.signal.aborted) return release([then]);
+    const end = (): void => {
+      leave();
+      if (!response.closed) then();
     };
-    const end = (): void => leave(true);
-    const gone = (): void => leave(false);
+    const leave = (): void => {
+      clearTimeout(timer);
+      response.off("close", leave);
+      remove(id, end);
+    };
     const timer = setTimeout(release, Math.min(waitMs, MOST_MS), [end]);
-    response.once("close", gone);
+    response.on("close", leave);
     add(id, end);
     void look(id); // it may have finished before
-    return promise;
   }
 
   function add(id: string, end: End): void {
@@ -71,29 +72,45 @@ export function waiter(store: RequestStore): Waiter {
     if (ends?.delete(end) === true && ends.size === 0) waiting.delete(id);
   }
 
-  async function look(id: string): Promise<void> {
+  /** No promise unless the store needs one: a round over ten thousand is to leave nothing behind. */
+  function look(id: string): void | Promise<void> {
     try {
-      if (isRunning(await store.status(id))) return;
+      const view = store.status(id);
+      if (view instanceof Promise) return view.then((later) => found(id, later), cannotTell);
+      found(id, view);
     } catch {
-      return; // the store cannot tell now; the next round asks again, and whoever's time is over hears why
+      cannotTell();
     }
+  }
+
+  function found(id: string, view: RequestStatus | undefined): void {
+    if (isRunning(view)) return;
     const ends = waiting.get(id);
     waiting.delete(id);
     if (ends !== undefined) release(ends);
   }
 
+  /** Some at a time, so that no store is asked ten thousand things at once, and nobody else waits for it. */
   async function lookAtAll(): Promise<void> {
-    const ids = [...waiting.keys()];
-    for (let at = 0; at < ids.length && !stopping.signal.aborted; at += IN_ONE_TURN) {
-      await Promise.all(ids.slice(at, at + IN_ONE_TURN).map(look));
+    let asked: Promise<void>[] = [];
+    let inThisTurn = 0;
+    // What is added meanwhile is looked at too, which does no harm; what is removed is not.
+    for (const id of waiting.keys()) {
+      const later = look(id);
+      if (later !== undefined) asked.push(later);
+      if (++inThisTurn < IN_ONE_TURN) continue;
+      await Promise.all(asked);
       await nextTurn();
+      if (stopping.signal.aborted) return;
+      asked = [];
+      inThisTurn = 0;
     }
-    round = waiting.size === 0 || stopping.signal.aborted ? undefined : setTimeout(() => void lookAtAll(), roundMs);
+    round = waiting.size === 0 ? undefined : setTimeout(() => void lookAtAll(), roundMs);
   }
 
   function release(ends: Iterable<End>): void {
     if (over.length === 0) setImmediate(answerSome);
-    over.push(...ends);
+    for (const end of ends) over.push(end);
   }
 
   function answerSome(): void {
@@ -102,7 +119,8 @@ export function waiter(store: RequestStore): Waiter {
   }
 
   return {
-    finished,
+    wait,
+    finished: (id, waitMs, response) => new Promise((resolve) => wait(id, waitMs, response, resolve)),
     get stopped() {
       return stopping.signal.aborted;
     },
@@ -114,6 +132,9 @@ export function waiter(store: RequestStore): Waiter {
     },
   };
 }
+
+/** The next round asks again, and whoever's time is over before is told why. */
+function cannotTell(): void {}
 
 function isRunning(view: RequestStatus | undefined): boolean {
   return view?.status === "QUEUED" || view?.status === "PROCESSING";
