@@ -1,8 +1,9 @@
 /** `POST /v2/{model}`: check, enqueue, answer with the URLs to poll; or, where the client waits, with what became of it. */
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Request } from "../core/request.ts";
 import { submitBody, submittedBody } from "../wire/bodies.ts";
-import { type Accept, describeAccepted, submittedOf } from "./accept.ts";
+import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
+import { freeBody } from "./body-budget.ts";
 import { type GatewayContext, sendAscii, sendJson } from "./context.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
@@ -13,14 +14,19 @@ import type { Waiter } from "./waiter.ts";
 export function submitRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waits: Waiter): void {
   const { blobs, settings } = context;
 
+  /** In a function of its own, so that nothing keeps the body while its client waits. */
+  const accepted = async (request: FastifyRequest, reply: FastifyReply): Promise<Pick<Accepted, "id" | "base">> => {
+    const { id, base, isReplay, unknown } = await accept(submittedOf(request, context));
+    freeBody(request);
+    describeAccepted({ isReplay, unknown }, reply.raw);
+    return { id, base };
+  };
+
   app.post("/v2/:model", async (request, reply) => {
     const seconds = waitWish(request.raw, settings.waitLimitSeconds);
-    const accepted = await accept(submittedOf(request, context));
-    describeAccepted(accepted, reply.raw);
-    const { id, base } = accepted;
+    const { id, base } = await accepted(request, reply);
     if (seconds === 0) return sendAscii(reply, submitBody(id, base));
     tellGranted(reply.raw, seconds);
-    request.body = undefined; // it is not to be kept as long as somebody waits
     // It was accepted, and lives on when its client goes away.
     await waits.finished(id, seconds * 1000, reply.raw);
     await sendState(await ownRequest(context, request.headers, id), base, reply);

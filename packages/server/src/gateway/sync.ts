@@ -1,10 +1,11 @@
 /** `POST /v1/{model}`: the same queued request, awaited (in-practice, "Synchronous V1"). */
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
 import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
+import { freeBody } from "./body-budget.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
@@ -14,11 +15,18 @@ import type { Waiter } from "./waiter.ts";
 export function syncRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waiter: Waiter): void {
   const { settings } = context;
 
-  app.post("/v1/:model", async (request, reply) => {
-    const accepted = await accept(submittedOf(request, context));
-    const { id, isReplay } = accepted;
-    const { base64, ignored } = asksForBase64(accepted);
+  /** In a function of its own, so that nothing keeps the body while its client waits. */
+  const accepted = async (request: FastifyRequest, reply: FastifyReply) => {
+    const answer = await accept(submittedOf(request, context));
+    const { id, base, isReplay } = answer;
+    const { base64, ignored } = asksForBase64(answer);
+    freeBody(request);
     describeAccepted({ isReplay, unknown: ignored }, reply.raw);
+    return { id, base, base64 };
+  };
+
+  app.post("/v1/:model", async (request, reply) => {
+    const { id, base, base64 } = await accepted(request, reply);
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
@@ -31,7 +39,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
       throw new InferqError("sync_timeout", { id, seconds: settings.syncTimeoutSeconds });
     }
     reply.header("x-generation-time", ((done.inferenceMs ?? 0) / 1000).toFixed(3));
-    await sendOutput(reply, done, accepted.base, base64, context);
+    await sendOutput(reply, done, base, base64, context);
     return reply;
   });
 }

@@ -2,19 +2,25 @@
 import { connect } from "node:net";
 import { once } from "node:events";
 import { text as textOf } from "node:stream/consumers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Answer, KEY, startGateway } from "./harness.ts";
 
-test("large bodies that wait for their answer are bounded together, and small ones are still taken", async () => {
+test("large bodies that are on their way into the queue are bounded together, and small ones are still taken", async () => {
   await using gateway = await startGateway({ bodyLimitBytes: 100_000 });
   const large = JSON.stringify({ text: "x".repeat(99_000) });
+  const { enqueue } = gateway.store;
+  const disk = Promise.withResolvers<void>();
   const waiting: Promise<Answer>[] = [];
   for (let index = 0; index < 8; index += 1) {
-    const queued = new Promise<void>((resolve) => {
-      gateway.store.onWake?.((wake) => wake.type === "queued" && resolve());
+    const isStored = new Promise<void>((resolve) => {
+      vi.spyOn(gateway.store, "enqueue").mockImplementationOnce(async (submission) => {
+        resolve();
+        await disk.promise; // it is slow today
+        return await enqueue(submission);
+      });
     });
-    waiting.push(gateway.call("POST", "/v1/words", large));
-    await queued;
+    waiting.push(gateway.call("POST", "/v2/words", large));
+    await isStored;
   }
   const refused = await gateway.call("POST", "/v2/words", large);
   expect([refused.status, refused.headers["x-error-code"], refused.headers["retry-after"]]).toEqual([
@@ -26,9 +32,25 @@ test("large bodies that wait for their answer are bounded together, and small on
   expect(chunked.headers["x-error-code"]).toBe("server_busy");
   expect((await gateway.call("POST", "/v2/film", {})).status).toBe(200);
 
-  await gateway.complete("words", { kind: "text", text: "done", reasoning: null });
-  await Promise.race(waiting);
+  disk.resolve();
+  await Promise.all(waiting);
   expect((await gateway.call("POST", "/v2/words", large)).status).toBe(200);
+});
+
+test.each(["/v1/words", "/v2/words?wait=30"])("whoever waits at %s takes no room with its body", async (path) => {
+  await using gateway = await startGateway({ bodyLimitBytes: 100_000 });
+  const large = JSON.stringify({ text: "x".repeat(99_000) });
+  const waiting: Promise<Answer>[] = [];
+  for (let index = 0; index < 10; index += 1) {
+    const queued = new Promise<void>((resolve) => {
+      gateway.store.onWake?.((wake) => wake.type === "queued" && resolve());
+    });
+    waiting.push(gateway.call("POST", path, large));
+    await queued;
+  }
+  expect((await gateway.call("POST", "/v2/words", large)).status).toBe(200);
+  for (const _ of waiting) await gateway.complete("words", { kind: "text", text: "done", reasoning: null });
+  for (const answer of waiting) expect((await answer).json()).toMatchObject({ output: "done" });
 });
 
 test("a submit that comes while the server stops is told to try again", async () => {
