@@ -166,7 +166,7 @@ test("a retry that comes again under its idempotency key runs once, also when a 
   expect(answers.filter(({ headers }) => headers["idempotent-replayed"] === "true")).toHaveLength(99);
   const ids: string[] = [];
   for await (const name of gateway.blobs.list("")) ids.push(name);
-  expect(ids.toSorted()).toEqual([old, id].toSorted());
+  expect(new Set(ids)).toEqual(new Set([old, id]));
 
   // Its answer may have been lost, and the old request be gone since.
   await gateway.call("DELETE", `/v2/requests/${old}`);
