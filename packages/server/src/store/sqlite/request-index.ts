@@ -116,10 +116,10 @@ export class RequestIndex {
     };
   }
 
-  /** What can be told of an unfinished request. Undefined: nothing, or not until all is loaded. */
+  /** What can be told of an unfinished request, by any text. Undefined: nothing, or not until all is loaded. */
   outlook(id: string, now: number): Outlook | undefined {
     const slots = this.#slots;
-    const slot = this.#behind === null ? slots.find(id) : -1;
+    const slot = this.#behind === null ? slots.findAny(id) : -1;
     if (slot < 0 || slots.expiresAt[slot]! <= now) return undefined;
     const queue = this.#queueOf(slot);
     if (slots.status[slot] === PROCESSING) {

@@ -1,3 +1,4 @@
+import { isId } from "../../core/ids.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 
 /** Tables that share the ids, each small enough that growing one is not felt. */
@@ -66,6 +67,11 @@ export class SlotTable {
       this.#lastSlot = slot;
     }
     return slot;
+  }
+
+  /** As `find`, for any text. */
+  findAny(text: string): number {
+    return text === this.#lastId || isId(text) ? this.find(text) : -1;
   }
 
   #find(bytes: Uint8Array): number {

@@ -116,7 +116,7 @@ class Store implements SqliteStore {
   }
 
   outlook(id: string): Outlook | undefined {
-    return isId(id) ? this.#queue.outlook(id, this.#clock.now()) : undefined;
+    return this.#queue.outlook(id, this.#clock.now());
   }
 
   async get(id: string): Promise<Request | undefined> {
