@@ -32,7 +32,8 @@ test("one line for each event of a request, with its id and its key's name; no k
   expect(told(completed)).toEqual(["request accepted", "request completed"]);
   expect(told(failed)).toEqual(["request accepted", "request failed: model_error"]);
   expect(told(crashed).slice(0, 2)).toEqual(["request accepted", "request is tried again: runner_crashed"]);
-  expect(told(running)).toEqual(["request accepted", "request given back to the queue"]);
+  // Once or twice: the next try of the one that crashed may have ended the process that this was to run in.
+  expect(new Set(told(running))).toEqual(new Set(["request accepted", "request given back to the queue"]));
   const refused = lines.filter(({ msg }) => msg === "request refused");
   expect(refused).toMatchObject([{ owner: "test", key: "test", model: MODEL, code: "invalid_input" }]);
   expect(server.output()).not.toContain("a secret");
@@ -41,6 +42,7 @@ test("one line for each event of a request, with its id and its key's name; no k
 
 test("a request that expires while it runs is told by the sweep and by the worker whose run it ends", async () => {
   await using server = await realServer({ config: CONFIG, env: { INFERQ_RESULT_TTL_SECONDS: "1" } });
+  await server.ready();
   const { request_id: id } = await server.submit(MODEL, { sleep: 60 });
   expect(await server.result(id)).toEqual({ error: `Request ${id} not found` });
   await server.said("request expired");
