@@ -1,7 +1,7 @@
 /** The style of the API reference page: one column to read, one to find, light or dark as the reader has it. */
 export const STYLE = `
-:root{color-scheme:light dark;--text:#1c2430;--dim:#5b6675;--line:#e2e6ec;--back:#fff;--soft:#f5f7fa;--blue:#1c5fd4;--green:#117a45}
-@media (prefers-color-scheme:dark){:root{--text:#e4e8ee;--dim:#98a3b3;--line:#2b333e;--back:#12161c;--soft:#1a2028;--blue:#7aa7ff;--green:#5fd39a}}
+:root{color-scheme:light dark;--text:#1c2430;--dim:#5b6675;--line:#e2e6ec;--back:#fff;--soft:#f5f7fa;--blue:#1c5fd4;--green:#117a45;--red:#b3261e}
+@media (prefers-color-scheme:dark){:root{--text:#e4e8ee;--dim:#98a3b3;--line:#2b333e;--back:#12161c;--soft:#1a2028;--blue:#7aa7ff;--green:#5fd39a;--red:#f2958e}}
 *{box-sizing:border-box}html{scroll-behavior:smooth}
 body{margin:0;display:grid;grid-template-columns:19rem minmax(0,1fr);font:16px/1.55 system-ui,sans-serif;color:var(--text);background:var(--back)}
 nav{position:sticky;top:0;height:100vh;overflow:auto;padding:1.5rem 1rem;border-right:1px solid var(--line);background:var(--soft);font-size:.85rem}
@@ -12,7 +12,7 @@ main{padding:2.5rem 3rem 6rem;max-width:60rem}h1{font-size:2rem;margin:0 0 .5rem
 .lead{color:var(--dim);margin-top:0}.note{color:var(--dim)}
 article{border:1px solid var(--line);border-radius:.6rem;padding:1.1rem 1.3rem;margin:1.2rem 0;scroll-margin-top:1rem}
 article:target{border-color:var(--blue)}h4{margin:0;font-size:1.05rem;overflow-wrap:anywhere}
-b{display:inline-block;min-width:3.1em;font:700 .72em/1.6 ui-monospace,monospace}b.get{color:var(--green)}b.post{color:var(--blue)}
+b{display:inline-block;min-width:4.2em;font:700 .72em/1.6 ui-monospace,monospace}b.get{color:var(--green)}b.post{color:var(--blue)}b.delete{color:var(--red)}
 code,pre{font:.88em/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}
 pre{background:var(--soft);border:1px solid var(--line);border-radius:.4rem;padding:.8rem 1rem;overflow:auto}
 table{width:100%;border-collapse:collapse;margin:.8rem 0;font-size:.9rem}

@@ -5,6 +5,7 @@ function query(name: string, description: string, schema: Json = STRING): Json {
   return { name, in: "query", description, schema };
 }
 
+const STATUS: Json = { enum: ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"] };
 const TIME = "ISO 8601 with its zone, a date, or seconds since 1970.";
 
 export const OWN_PATHS: Json = {
@@ -15,7 +16,7 @@ export const OWN_PATHS: Json = {
       summary: "Your own requests, the newest first",
       description: "Every filter that is given must match. The Link header and next_cursor lead to the next page.",
       parameters: [
-        query("status", "QUEUED, PROCESSING, COMPLETED or FAILED.", ref("Status")),
+        query("status", "QUEUED, PROCESSING, COMPLETED or FAILED.", STATUS),
         query("model", "Name of a model, or one of its aliases."),
         query("since", `Submitted then or later: ${TIME}`),
         query("until", `Submitted before: ${TIME}`),
@@ -104,7 +105,6 @@ const STRING_OR_NULL: Json = { type: ["string", "null"] };
 const ATTEMPT: Json = { type: "integer", minimum: 1 };
 
 export const OWN_SCHEMAS: Json = {
-  Status: { enum: ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"] },
   Page: object({
     requests: { type: "array", items: ref("Listed") },
     next_cursor: { ...STRING_OR_NULL, description: "null: there are no more." },
@@ -112,7 +112,7 @@ export const OWN_SCHEMAS: Json = {
   Listed: object({
     request_id: STRING,
     model: STRING,
-    status: ref("Status"),
+    status: STATUS,
     created_at: INSTANT,
     started_at: { ...INSTANT_OR_NULL, description: "When the latest attempt began." },
     finished_at: INSTANT_OR_NULL,
