@@ -18,6 +18,22 @@ const RESULT = {
   oneOf: [ref("ImageResult"), ref("VideoResult"), ref("AudioResult"), ref("TextResult"), ref("Running")],
 };
 
+/** What a status answer tells of an unfinished request's way. */
+const OUTLOOK = {
+  "X-Queue-Position": {
+    description: "QUEUED: at most how many requests that came before it still wait, itself included. It never goes up.",
+    schema: { type: "integer", minimum: 1 },
+  },
+  "X-Wait-Reason": {
+    description: "QUEUED: what it waits for.",
+    schema: { enum: ["model_limit", "cold_start", "no_worker", "retry_delay"] },
+  },
+  "X-Estimated-Seconds": {
+    description: "Unfinished: in how many seconds it will probably have its outcome, the least and the most.",
+    schema: { type: "string", pattern: "^\\d+-\\d+$" },
+  },
+};
+
 /** Paths with parameters in braces, as OpenAPI has them. A test holds them equal to the routes. */
 export const PATHS: Json = {
   "/v2/requests/{id}/status": {
@@ -27,7 +43,7 @@ export const PATHS: Json = {
       summary: "Status and metrics, without the output",
       parameters: [ID],
       responses: {
-        "200": ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }),
+        "200": { ...ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }), headers: OUTLOOK },
         "401": ERROR,
         "404": NOT_FOUND,
         "422": FAILED,
