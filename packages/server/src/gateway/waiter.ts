@@ -45,11 +45,15 @@ export function waiter(store: RequestStore): Waiter {
   function wait(id: string, waitMs: number, response: ServerResponse, then: () => void): void {
     if (response.closed) return;
     if (stopping.signal.aborted) return release([then]);
+    let isOver = false;
+    // Its time may be over in the same turn in which its request finishes: both release it.
     const end = (): void => {
+      if (isOver) return;
       leave();
-      if (!response.closed) then();
+      then();
     };
     const leave = (): void => {
+      isOver = true;
       clearTimeout(timer);
       response.off("close", leave);
       remove(id, end);
@@ -114,8 +118,9 @@ export function waiter(store: RequestStore): Waiter {
   }
 
   function answerSome(): void {
-    for (const end of over.splice(0, IN_ONE_TURN)) end();
+    const some = over.splice(0, IN_ONE_TURN);
     if (over.length > 0) setImmediate(answerSome);
+    for (const end of some) end();
   }
 
   return {
