@@ -1,6 +1,12 @@
 /** The part of the OpenAPI document that is the same on every server. */
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
 import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
+import { GRANTED, WAIT_PARAMETERS, WAITED } from "./openapi-wait.ts";
+
+/** Its answers when all went well, on the paths that may wait. */
+function okOrLater(description: string, schema: unknown): Json {
+  return { ...ok(description, schema), headers: GRANTED };
+}
 
 const MODEL = {
   name: "model",
@@ -41,9 +47,13 @@ export const PATHS: Json = {
       tags: ["Requests"],
       operationId: "status",
       summary: "Status and metrics, without the output",
-      parameters: [ID],
+      parameters: [ID, ...WAIT_PARAMETERS],
       responses: {
-        "200": { ...ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }), headers: OUTLOOK },
+        "200": {
+          ...ok("The state.", { oneOf: [ref("Running"), ref("Completed")] }),
+          headers: { ...GRANTED, ...OUTLOOK },
+        },
+        "400": ERROR,
         "401": ERROR,
         "404": NOT_FOUND,
         "422": FAILED,
@@ -55,9 +65,10 @@ export const PATHS: Json = {
       tags: ["Requests"],
       operationId: "result",
       summary: "The full result",
-      parameters: [ID],
+      parameters: [ID, ...WAIT_PARAMETERS],
       responses: {
-        "200": ok("The result, or the state while unfinished.", RESULT),
+        "200": okOrLater("The result, or the state while unfinished.", RESULT),
+        "400": ERROR,
         "401": ERROR,
         "404": NOT_FOUND,
         "422": FAILED,
@@ -91,9 +102,10 @@ export const PATHS: Json = {
       tags: ["Requests"],
       operationId: "poll",
       summary: "Status and result in one, HTTP 200 whatever the status",
-      parameters: [ID],
+      parameters: [ID, ...WAIT_PARAMETERS],
       responses: {
-        "200": ok("The result, the state, or the failure.", { oneOf: [...RESULT.oneOf, ref("Failure")] }),
+        "200": okOrLater("The result, the state, or the failure.", { oneOf: [...RESULT.oneOf, ref("Failure")] }),
+        "400": ERROR,
         "401": ERROR,
         "404": NOT_FOUND,
       },
@@ -261,6 +273,7 @@ export const SCHEMAS: Json = {
     status_url: URL,
     response_url: URL,
   }),
+  Waited: WAITED,
   Running: object({
     status: { enum: ["QUEUED", "PROCESSING"] },
     request_id: STRING,

@@ -4,6 +4,7 @@ import type { JsonSchema } from "../model/model.ts";
 import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
 import { PARAMETERS, REPLAYED, SUBMIT_PARAMETERS } from "./openapi-submit.ts";
+import { GRANTED, WAIT_COMPONENTS, WAIT_PARAMETERS } from "./openapi-wait.ts";
 
 /** Where a path stands in the document: the ones that run a model first. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
@@ -44,7 +45,7 @@ export function openapi(models: Catalog, base: string): Json {
       },
       schemas: SCHEMAS,
       responses: RESPONSES,
-      parameters: PARAMETERS,
+      parameters: { ...PARAMETERS, ...WAIT_COMPONENTS },
     },
   };
 }
@@ -55,13 +56,13 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     operationId: `submit-${name}`,
     summary: standIn === undefined ? `Queue a request for ${name}` : `Queue a request for ${name} (a stand-in)`,
     description: [standIn, definition.description].filter((text) => text !== undefined).join(" "),
-    parameters: SUBMIT_PARAMETERS,
+    parameters: [...SUBMIT_PARAMETERS, ...WAIT_PARAMETERS],
     requestBody: inputBody(definition.input),
     responses: {
       "200": {
-        description: "Accepted, and durable.",
-        headers: REPLAYED,
-        content: json("#/components/schemas/Submitted"),
+        description: "Accepted, and durable; with what became of it, if the call waited.",
+        headers: { ...REPLAYED, ...GRANTED },
+        content: json("#/components/schemas/Submitted", "#/components/schemas/Waited"),
       },
       ...errors("400", "401", "404", "406", "409", "413", "415", "503"),
       "422": { $ref: "#/components/responses/Failed" },
@@ -118,8 +119,9 @@ function header(...names: readonly string[]): Json {
   return Object.fromEntries(names.map((name) => [name, { schema: { type: "string" } }]));
 }
 
-function json(ref: string): Json {
-  return { "application/json": { schema: { $ref: ref } } };
+function json(...refs: readonly string[]): Json {
+  const schemas = refs.map((ref) => ({ $ref: ref }));
+  return { "application/json": { schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas } } };
 }
 
 function errors(...codes: readonly string[]): Json {

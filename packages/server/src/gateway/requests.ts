@@ -8,7 +8,7 @@ import { outlookHeaders } from "./outlook.ts";
 import { ownRequest, ownStatus } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
-import { waitWish } from "./wait-wish.ts";
+import { checkWish } from "./wait-wish.ts";
 
 interface IdPath {
   Params: { id: string };
@@ -38,11 +38,8 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
     await sendStreamed(reply, blobs, body, "text");
   };
 
-  /** Whoever waits has waited when a poll comes here (wait-poll.ts); what is left is to refuse what asks for no time. */
-  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
-    waitWish(request.raw, settings.waitLimitSeconds);
-    done();
-  };
+  /** Whoever waits has waited when a poll comes here: see wait-poll.ts. */
+  const onRequest = checkWish(settings.waitLimitSeconds);
 
   app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
 

@@ -1,5 +1,6 @@
 /** How long a client lets one call wait for an outcome: `?wait=`, or `Prefer: wait=` (RFC 7240 §4.3). */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 
 const SECONDS = /^\d+(?:\.\d+)?$/;
@@ -20,6 +21,14 @@ export function waitWish({ url, headers }: IncomingMessage, limit: number): numb
     });
   }
   return Math.min(Number(query ?? preferred(headers["prefer"])), limit);
+}
+
+/** Refuses, before anything is done or a body is read, a call whose wish is none. */
+export function checkWish(limit: number): (request: FastifyRequest, reply: FastifyReply, done: () => void) => void {
+  return (request, _reply, done) => {
+    waitWish(request.raw, limit);
+    done();
+  };
 }
 
 /** A header that came several times is one list; of a preference that did, the first counts. */

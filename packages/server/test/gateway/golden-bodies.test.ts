@@ -126,6 +126,50 @@ test("a request cancelled before it ran has waited all its time", async () => {
   await expectGoldens("cancelled", id, [422, 422, 200]);
 });
 
+test("a submit that waited: its five fields, then those of the result", async () => {
+  const waited = async (model: string, name: string, code: number, finish?: () => Promise<unknown>): Promise<void> => {
+    const queued = new Promise<void>((resolve) => {
+      const forget = gateway.store.onWake?.((wake) => {
+        if (wake.type === "queued") resolve(forget?.());
+      });
+    });
+    const body = model === "picture" ? { prompt: "x" } : {};
+    const answering = gateway.call("POST", `/v2/${model}?wait=${finish === undefined ? 0.01 : 30}`, body);
+    await queued;
+    await finish?.();
+    const answer = await answering;
+    expect([name, answer.status]).toEqual([name, code]);
+    await expectGolden(name, answer.text, String(answer.json()["request_id"]));
+  };
+  const settle = async (model: string, resultOf: (id: string) => Promise<Result>): Promise<void> => {
+    const { id, token } = await gateway.lease(model);
+    const result = await resultOf(id);
+    gateway.clock.advance(1_500);
+    await gateway.store.settle(id, token, { type: "complete", result, inferenceMs: 1_500, hasFiles: true });
+  };
+  await waited("film", "submitted-unfinished", 200);
+  await gateway.lease("film");
+  await waited("picture", "submitted-image", 200, () =>
+    settle("picture", async (id) => ({
+      kind: "image",
+      files: [await gateway.artifact(id, "output.png", "image/png", Buffer.from("one"))],
+      seed: "123",
+    })),
+  );
+  await waited("film", "submitted-video", 200, () =>
+    settle("film", async (id) => ({
+      kind: "video",
+      file: await gateway.artifact(id, "output.mp4", "video/mp4", Buffer.from("film")),
+    })),
+  );
+  await waited("words", "submitted-text", 200, () =>
+    settle("words", async () => ({ kind: "text", text: "42", reasoning: "Six by nine." })),
+  );
+  await waited("words", "submitted-failed", 422, () =>
+    gateway.fail("words", { code: "model_error", message: "There are no words." }),
+  );
+});
+
 test("an input refused at submit", async () => {
   const answer = await gateway.call("POST", "/v2/picture", {});
   expect(answer.status).toBe(422);
