@@ -43,6 +43,20 @@ test("a configured origin may, asks without a key, and may read our headers", as
   expect(stranger.headers["vary"]).toBe("origin");
 });
 
+test("a page may list its user's requests, follow the Link, and delete one", async () => {
+  gateway = await startGateway({ corsOrigins: ["https://app.example"] });
+  const origin = { origin: "https://app.example" };
+  const [id] = [await gateway.submit("words", {}), await gateway.submit("words", {})];
+  const listed = await gateway.call("GET", "/v2/requests?limit=1", undefined, origin);
+  expect(listed.headers["link"]).toContain('rel="next"');
+  expect(listed.headers["access-control-expose-headers"]).toContain("link");
+  const path = `/v2/requests/${id}`;
+  const preflight = await send(gateway.port, "OPTIONS", path, { ...origin, "access-control-request-method": "DELETE" });
+  expect(preflight.headers["access-control-allow-methods"]).toContain("DELETE");
+  const deleted = await gateway.call("DELETE", path, undefined, origin);
+  expect([deleted.status, deleted.headers["access-control-allow-origin"]]).toEqual([204, origin.origin]);
+});
+
 test("files may be read from any page", async () => {
   gateway = await startGateway();
   const id = await gateway.submit("words", {});
