@@ -134,12 +134,19 @@ test("a URL counts as it stands; a file of this server by its name, whatever it 
   expect(told(await submit({ prompt: "x", image: url }, own))).toEqual([id, true]);
 });
 
-test("files of a submit that only the enqueue finds to be a replay are deleted", async () => {
+test("files of a submit that only the enqueue finds to be a replay, or a conflict, are deleted", async () => {
   const image = PNG.toString("base64");
   const answers = await Promise.all(Array.from({ length: 20 }, () => submit({ prompt: "x", image })));
   const ids = new Set(answers.map((answer) => told(answer)[0]));
   expect(ids.size).toBe(1);
   expect(await directories()).toEqual([...ids]);
+
+  const other = Buffer.concat([PNG, PNG]).toString("base64");
+  const rivals = [image, other].map((one) => submit({ prompt: "x", image: one }, { "idempotency-key": "rivals" }));
+  const [accepted, refused] = (await Promise.all(rivals)).sort((a, b) => a.status - b.status);
+  expect([accepted!.status, refused!.status]).toEqual([200, 409]);
+  ids.add(told(accepted!)[0]);
+  expect(await directories()).toEqual([...ids].sort());
 
   const text = { prompt: "long ".repeat(20_000) }; // a file too
   const [one, two] = await Promise.all([
