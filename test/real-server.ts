@@ -36,13 +36,19 @@ export interface RealServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Config file, from the repository. */
   readonly config?: string;
+  /** Limit of open files; needs bash. */
+  readonly openFiles?: number;
 }
 
 export async function realServer(options: RealServerOptions = {}): Promise<RealServer> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "inferq-test-")));
   const args = ["--conditions=@inferq/source", CLI, "start"];
   if (options.config !== undefined) args.push("--config", resolve(ROOT, options.config));
-  const child = spawn(process.execPath, args, {
+  const [command, all] =
+    options.openFiles === undefined
+      ? [process.execPath, args]
+      : ["bash", ["-c", `ulimit -n ${options.openFiles} && exec "$0" "$@"`, process.execPath, ...args]];
+  const child = spawn(command, all, {
     cwd: ROOT,
     env: { ...process.env, PORT: "0", INFERQ_DATA_DIR: directory, INFERQ_API_KEYS: `test=${KEY}`, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],

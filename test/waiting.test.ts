@@ -71,3 +71,34 @@ test("a server that is stopped answers those who wait with the state of then", a
   expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*"status":"(?:QUEUED|PROCESSING)"/);
   expect(answer).toMatch(/^connection: close\r$/im);
 });
+
+test("more clients than there are descriptors: some are sent away, and requests still run", async ({ skip }) => {
+  const reason = missing("bash");
+  skip(reason !== undefined, reason);
+  await using own = await realServer({ config: "test/no-grace.config.ts", openFiles: 256 });
+  await own.ready();
+  const port = Number(new URL(own.base).port);
+  const { request_id: id } = await own.submit("mock-inference", { sleep: 600, kind: "text" });
+  const first = connect(port, "127.0.0.1").setEncoding("utf8");
+  await once(first, "connect");
+  const waiting = Array.from({ length: 300 }, () => connect(port, "127.0.0.1"));
+  const oneIsClosed = new Promise((resolve) => {
+    for (const socket of waiting) socket.on("error", () => {}).on("close", resolve); // reset, or ended
+  });
+    once(
+      socket.on("error", () => {}),
+      "close",
+    ),
+  );
+  for (const socket of waiting) {
+    socket.write(`GET /v2/requests/${id}/status?wait=60 HTTP/1.1\r\nHost: x\r\nx-api-key: ${KEY}\r\n\r\n`);
+  }
+  await oneIsClosed;
+  await own.said("connections are refused");
+
+  const body = JSON.stringify({ kind: "image" }); // a file is written, and read again
+  const head = `x-api-key: ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  first.write(`POST /v2/mock-inference?wait=60 HTTP/1.1\r\nHost: x\r\n${head}${body}`);
+  expect((await once(first, "data"))[0]).toContain('"status":"COMPLETED"');
+  for (const socket of [first, ...waiting]) socket.destroy();
+});

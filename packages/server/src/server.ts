@@ -10,6 +10,7 @@ import { materialize } from "./media/materialize.ts";
 import type { Catalog } from "./model/catalog.ts";
 import { guardedFetch } from "./net/guard.ts";
 import { dataMarker, endLeftovers, startGuard } from "./runner/guard.ts";
+import { boundConnections } from "./server/bound-connections.ts";
 import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
@@ -94,6 +95,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   });
   if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
   opened.defer(() => closeGateway(gateway, worker));
+  boundConnections(gateway.server, logger);
   const address = await listen(gateway, config);
   await worker.start();
   sweeper.start();
