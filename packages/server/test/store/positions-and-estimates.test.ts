@@ -94,6 +94,17 @@ it("tells at most how many wait when others before it were cancelled", async () 
   expect(position(ids[950]!)).toBe(50);
 });
 
+it("counts a request that came in after younger ones: it is leased before them", async () => {
+  const older = submission(); // its body was still on its way while the next two were accepted
+  const ids = [await enqueue(), await enqueue()];
+  expect(ids.map(position)).toEqual([1, 2]);
+  await store.enqueue(older);
+  ids.push(await enqueue());
+  expect(ids.map(position)).toEqual([1, 2, 4]);
+  expect((await lease(2)).map(({ id }) => id)).toEqual([older.id, ids[0]]);
+  expect(ids.map(position)).toEqual([null, 1, 2]);
+});
+
 it("estimates nothing before five runs were seen", async () => {
   await ran(1_000, 1_000, 1_000, 1_000);
   const id = await enqueue();
