@@ -8,7 +8,7 @@ import { type GatewayContext, sendAscii, sendJson } from "./context.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sendStreamed } from "./streams.ts";
-import { checkWish, tellGranted, waitWish } from "./wait-wish.ts";
+import { checkWish, isBehindAnother, tellGranted, waitWish } from "./wait-wish.ts";
 import type { Waiter } from "./waiter.ts";
 
 export function submitRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waits: Waiter): void {
@@ -25,7 +25,7 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
   app.post("/v2/:model", { onRequest: checkWish(settings.waitLimitSeconds) }, async (request, reply) => {
     const seconds = waitWish(request.raw, settings.waitLimitSeconds);
     const { id, base } = await accepted(request, reply);
-    if (seconds === 0) return sendAscii(reply, submitBody(id, base));
+    if (seconds === 0 || isBehindAnother(reply.raw)) return sendAscii(reply, submitBody(id, base));
     tellGranted(reply.raw, seconds);
     // It was accepted, and lives on when its client goes away.
     await waits.finished(id, seconds * 1000, reply.raw);

@@ -6,7 +6,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { isId } from "../core/ids.ts";
 import type { GatewayContext } from "./context.ts";
-import { forgetWish, tellGranted, waitWish } from "./wait-wish.ts";
+import { forgetWish, isBehindAnother, tellGranted, waitWish } from "./wait-wish.ts";
 import type { Waiter } from "./waiter.ts";
 
 const POLL = /^\/(?:v2\/requests\/([^/?]+)(?:\/status)?|v1\/requests\/([^/?]+))(?:\?|$)/;
@@ -23,9 +23,9 @@ export function waitPoll(
   waits: Waiter,
   answer: RequestListener,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const wishOf = (request: IncomingMessage): Wish | undefined => {
+  const wishOf = (request: IncomingMessage, response: ServerResponse): Wish | undefined => {
     const { method, url, headers } = request;
-    if (method !== "GET" && method !== "HEAD") return undefined;
+    if ((method !== "GET" && method !== "HEAD") || isBehindAnother(response)) return undefined;
     if (!url!.includes("?") && headers["prefer"] === undefined) return undefined;
     const found = POLL.exec(url!);
     const id = found?.[1] ?? found?.[2] ?? "";
@@ -55,7 +55,7 @@ export function waitPoll(
   return (request, response) => {
     let wish: Wish | undefined;
     try {
-      wish = wishOf(request);
+      wish = wishOf(request, response);
     } catch {
       return false; // it will throw again where errors are answered
     }

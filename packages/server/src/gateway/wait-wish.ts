@@ -53,6 +53,14 @@ export function forgetWish(request: IncomingMessage): void {
   request.url = request.url!.slice(0, start) + (query.size === 0 ? "" : `?${query.toString()}`);
 }
 
+/**
+ * Whether an earlier call on the same connection has not been answered yet (HTTP pipelining). Such a call does
+ * not wait: one connection could hold as many as its client cares to send.
+ */
+export function isBehindAnother(response: ServerResponse): boolean {
+  return response.socket === null;
+}
+
 /** Tells the client how long it was let wait: the server's limit may be less than what it asked for. */
 export function tellGranted(response: ServerResponse, seconds: number): void {
   response.setHeader("preference-applied", `wait=${seconds}`);

@@ -1,6 +1,7 @@
 /** `?wait=` and `Prefer: wait=`: one call that answers when the request is finished, instead of many that ask. */
 import { once } from "node:events";
 import { connect } from "node:net";
+import { text as textOf } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Result } from "../../src/core/request.ts";
 import { type Answer, type Gateway, KEY, OTHER_KEY, startGateway } from "./harness.ts";
@@ -204,6 +205,19 @@ test("a connection that has waited goes on", async () => {
   socket.write(`GET /v2/requests/${id} HTTP/1.1\r\nHost: x\r\nx-api-key: ${KEY}\r\n\r\n`);
   expect((await once(socket, "data"))[0]).toContain(`"output":"42"`);
   socket.destroy();
+});
+
+test("of calls that one connection sends at once the first waits; the others are answered behind it, as they were", async () => {
+  const id = await gateway.submit("words", {});
+  const isHeld = held();
+  const socket = connect(gateway.port, "127.0.0.1").setEncoding("utf8");
+  const poll = `GET /v2/requests/${id}/status?wait=30 HTTP/1.1\r\nHost: x\r\nx-api-key: ${KEY}\r\n`;
+  socket.write(`${poll}\r\n${poll}\r\n${poll}connection: close\r\n\r\n`);
+  await isHeld;
+  await gateway.complete("words", TEXT);
+  const answers = await textOf(socket);
+  expect(answers.match(/"status":"\w+"/g)).toEqual(['"status":"COMPLETED"', '"status":"QUEUED"', '"status":"QUEUED"']);
+  expect(answers.match(/preference-applied: wait=30/g)).toHaveLength(1);
 });
 
 test("a server that stops answers those who wait with the state of then", async () => {
