@@ -3,15 +3,19 @@ import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
 import { idExpiresAt, idTime, isId } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
-import type { RequestStatus } from "../store/store.ts";
+import type { RequestStatus, RequestStore } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
 import { ExpiredError } from "./errors.ts";
 
-/** The whole request `id`. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
-export async function ownRequest(context: GatewayContext, headers: IncomingHttpHeaders, id: string): Promise<Request> {
-  const { store, authenticate } = context;
-  const { owner } = authenticate(headers);
-  const found = isId(id) ? await store.get(id) : undefined;
+/** The whole request `id`, from `read` if given. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
+export async function ownRequest(
+  context: GatewayContext,
+  headers: IncomingHttpHeaders,
+  id: string,
+  read: RequestStore["get"] = (id) => context.store.get(id),
+): Promise<Request> {
+  const { owner } = context.authenticate(headers);
+  const found = isId(id) ? await read(id) : undefined;
   if (found === undefined || found.owner !== owner) throw notFound(context, owner, id);
   return found;
 }

@@ -7,6 +7,7 @@ import { type GatewayContext, sendJson } from "./context.ts";
 import { outlookHeaders } from "./outlook.ts";
 import { ownRequest, ownStatus } from "./own-request.ts";
 import { countReading } from "./readings.ts";
+import { sharedReads } from "./shared-reads.ts";
 import { sendStreamed } from "./streams.ts";
 import { checkWish } from "./wait-wish.ts";
 
@@ -16,6 +17,7 @@ interface IdPath {
 
 export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
   const { blobs, settings } = context;
+  const read = sharedReads(context.store);
 
   /** No promise unless the store needs one, one string; most polls take the short way in status-poll.ts. */
   const status = (request: FastifyRequest<IdPath>, reply: FastifyReply): undefined | Promise<void> => {
@@ -44,7 +46,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
 
   app.get<IdPath>("/v2/requests/:id", { onRequest }, async (request, reply) => {
-    const found = await ownRequest(context, request.headers, request.params.id);
+    const found = await ownRequest(context, request.headers, request.params.id, read);
     if (found.status === "FAILED") failed(reply, found).code(422);
     await sendResult(request, reply, found);
     return reply;
@@ -52,7 +54,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   // HTTP 200 also for FAILED: the contract's 422 is V2's, and V1's pollers read `status` from the body.
   app.get<IdPath>("/v1/requests/:id", { onRequest }, async (request, reply) => {
-    const found = await ownRequest(context, request.headers, request.params.id);
+    const found = await ownRequest(context, request.headers, request.params.id, read);
     if (found.status === "FAILED") failed(reply, found);
     await sendResult(request, reply, found);
     return reply;

@@ -183,6 +183,16 @@ test("a long text streams through the answer to its submit", async () => {
   expect((await answer).json()).toMatchObject({ request_id: id, status: "COMPLETED", output: text, partial: false });
 });
 
+test("a result that many wait for is read a few times, not once for each", async () => {
+  const id = await gateway.submit("words", {});
+  const answers: Promise<Answer>[] = [];
+  for (let i = 0; i < 100; i++) answers.push((await begin("GET", `/v2/requests/${id}?wait=30`)).answer);
+  const get = vi.spyOn(gateway.store, "get");
+  await gateway.complete("words", TEXT);
+  for (const answer of await Promise.all(answers)) expect(answer.json()).toMatchObject({ output: "42" });
+  expect(get.mock.calls.length).toBeLessThan(10);
+});
+
 test("a client that goes away while it waits leaves its request alone", async () => {
   const isHeld = held();
   const socket = connect(gateway.port, "127.0.0.1");
