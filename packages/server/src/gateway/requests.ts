@@ -40,8 +40,14 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
     await sendStreamed(reply, blobs, body, "text");
   };
 
-  /** Whoever waits has waited when a poll comes here: see wait-poll.ts. */
-  const onRequest = checkWish(settings.waitLimitSeconds);
+  /** The key first, then what is asked for. Whoever waits has waited when a poll comes here: see wait-poll.ts. */
+  const onRequest = [
+    (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
+      context.authenticate(request.headers);
+      done();
+    },
+    checkWish(settings.waitLimitSeconds),
+  ];
 
   app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
 
