@@ -122,6 +122,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   });
 
   requestRoutes(app, context);
+  cancelRoute(app, context);
   listRoute(app, context);
   timelineRoute(app, context);
   deleteRoute(app, context);
@@ -138,10 +139,6 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     );
     submitRoute(scope, context, accept, waits);
     syncRoute(scope, context, accept, waits);
-    done();
-  });
-  void app.register((scope, _options, done) => {
-    cancelRoute(scope, context);
     done();
   });
   void app.register((scope, _options, done) => {

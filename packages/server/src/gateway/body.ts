@@ -46,12 +46,6 @@ export function readBodies(app: FastifyInstance): void {
   });
 }
 
-/** Makes the routes of `app` take any body and forget it: `curl -X POST` sends none, some clients an empty form. */
-export function ignoreBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, _body, done) => done(null));
-}
-
 /** Strictly: UTF-8 alone, and not too deep. Throws `malformed_json`. */
 export function parseJson(body: Buffer): unknown {
   if (body.length === 0) throw new InferqError("malformed_json", { detail: "it is empty" });

@@ -1,14 +1,13 @@
 /** `DELETE /v2/requests/{id}`: a request with its files, before its time. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { InferqError, sentence } from "../core/errors.ts";
+import { InferqError } from "../core/errors.ts";
+import { CANCELLED } from "./cancel.ts";
 import type { GatewayContext } from "./context.ts";
 import { ownStatus } from "./own-request.ts";
 
 interface IdPath {
   Params: { id: string };
 }
-
-const CANCELLED = { code: "cancelled", message: sentence("cancelled") } as const;
 
 export function deleteRoute(app: FastifyInstance, context: GatewayContext): void {
   const { store, blobs, logger } = context;

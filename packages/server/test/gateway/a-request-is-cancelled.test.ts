@@ -1,4 +1,6 @@
 /** `POST /v2/requests/{id}/cancel`, as its caller sees it; docs/guide/cancel.md. */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
 import { memoryStore } from "../../src/store/memory.ts";
@@ -129,6 +131,21 @@ test.each([
   const id = await gateway.submit("words", {});
   const all = { "x-api-key": KEY, ...headers };
   expect((await send(gateway.port, "POST", `/v2/requests/${id}/cancel`, all, body)).status).toBe(200);
+});
+
+test.each([
+  ["POST", "/cancel", /^HTTP\/1\.1 200 /],
+  ["POST", "/retry", /^HTTP\/1\.1 409 /],
+  ["DELETE", "", /^HTTP\/1\.1 204 /],
+])("a body that never comes is not waited for: %s %s", async (method, path, expected) => {
+  await using gateway = await startGateway();
+  const id = await gateway.submit("words", {});
+  const socket = connect(gateway.port, "127.0.0.1");
+  const head = `Host: x\r\nX-Api-Key: ${KEY}\r\nContent-Type: application/json\r\nContent-Length: 99999999`;
+  socket.write(`${method} /v2/requests/${id}${path} HTTP/1.1\r\n${head}\r\n\r\n`);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(expected);
+  socket.destroy();
 });
 
 test("GET cancels nothing: 405 names POST", async () => {
