@@ -6,6 +6,7 @@ import type { Request } from "../core/request.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
 import { ExpiredError } from "./errors.ts";
+import { longestLifeMs } from "./submit-options.ts";
 
 /** The whole request `id`, from `read` if given. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
 export async function ownRequest(
@@ -49,7 +50,6 @@ export function notFound(
   if (!isId(id) || !ids.isOf(owner, id)) return new InferqError("unknown", { id });
   const told = idExpiresAt(id);
   // One that was kept until its first reading is gone at the latest when the longest life is over.
-  const longest = Math.max(settings.resultTtlSeconds, settings.resultTtlLimitSeconds) * 1000;
-  const isOver = (told ?? idTime(id) + longest) <= clock.now();
+  const isOver = (told ?? idTime(id) + longestLifeMs(settings)) <= clock.now();
   return isOver ? new ExpiredError(id, told) : new InferqError("unknown", { id });
 }
