@@ -47,10 +47,10 @@ export function sendAscii(reply: FastifyReply, body: string): void {
   writeAscii(reply.raw, body);
 }
 
-/** Header names and values in turn (`more` too) and a latin1 body leave in one write, without being encoded. */
-export function writeAscii(response: ServerResponse, body: string, more: readonly string[] = []): void {
-  const headers = ["content-type", JSON_TYPE, "cache-control", "no-store", "content-length", String(body.length)];
-  for (const text of more) headers.push(text);
+/** Header names and values in turn (others may be in `headers`) and a latin1 body leave in one write, without being encoded. */
+export function writeAscii(response: ServerResponse, body: string, headers: string[] = []): void {
+  const length = String(body.length);
+  headers.push("content-type", JSON_TYPE, "cache-control", "no-store", "content-length", length);
   response.writeHead(200, headers);
   response.end(body, "latin1");
 }

@@ -2,24 +2,21 @@
 import type { RequestStatus } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
 
-const NONE: readonly string[] = [];
-
-/** Header names and values in turn: how many are before it, how long it may take, and what it waits for. */
-export function outlookHeaders(
+/** Adds to `headers`, names and values in turn, how many are before it, what it waits for, and how long it may take. */
+export function addOutlook(
   { store, models }: Pick<GatewayContext, "store" | "models">,
   { id, model, status }: Pick<RequestStatus, "id" | "model" | "status">,
-): readonly string[] {
-  if (status === "COMPLETED" || status === "FAILED") return NONE;
+  headers: string[],
+): void {
+  if (status === "COMPLETED" || status === "FAILED") return;
   const state = models.find(model)?.state.type ?? "stopped";
   const outlook = store.outlook?.(id);
-  const headers: string[] = [];
   if (status === "QUEUED") {
     if (outlook?.position) headers.push("x-queue-position", String(outlook.position));
     headers.push("x-wait-reason", reason(state, outlook?.delayed === true));
   }
   // How long a model takes to start is not known; nor whether one that cannot run ever will.
   if (outlook?.remainingMs && state === "ready") headers.push("x-estimated-seconds", estimate(...outlook.remainingMs));
-  return headers;
 }
 
 function reason(state: string, delayed: boolean): string {

@@ -4,7 +4,7 @@ import type { Request } from "../core/request.ts";
 import type { RequestStatus } from "../store/store.ts";
 import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
-import { outlookHeaders } from "./outlook.ts";
+import { addOutlook } from "./outlook.ts";
 import { ownRequest, ownStatus } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sharedReads } from "./shared-reads.ts";
@@ -28,7 +28,8 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   const sendStatus = (view: RequestStatus, request: FastifyRequest<IdPath>, reply: FastifyReply): void => {
     if (view.status === "FAILED") failed(reply, view).code(422);
-    const told = outlookHeaders(context, view);
+    const told: string[] = [];
+    addOutlook(context, view, told);
     for (let i = 0; i < told.length; i += 2) reply.header(told[i]!, told[i + 1]);
     sendJson(reply, statusBody(view, context.baseOf(request.raw)));
   };

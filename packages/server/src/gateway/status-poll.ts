@@ -5,9 +5,10 @@
  * be waited for) takes the route in requests.ts, which answers the same. The router alone halves the rate.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RequestStatus } from "../store/store.ts";
 import { statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, writeAscii } from "./context.ts";
-import { outlookHeaders } from "./outlook.ts";
+import { addOutlook } from "./outlook.ts";
 
 const START = "/v2/requests/";
 const END = "/status";
@@ -20,8 +21,8 @@ export function statusPoll(
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const { store, identify, baseOf } = context;
 
-  /** Body and further headers, or undefined when the request must take the long way. */
-  const answerFor = (request: IncomingMessage): readonly [string, readonly string[]] | undefined => {
+  /** What the poll is about, or undefined when it must take the long way. */
+  const viewFor = (request: IncomingMessage): RequestStatus | undefined => {
     const { method, url, headers } = request;
     if (method !== "GET" || url?.length !== PATH_LENGTH || headers.origin !== undefined) return undefined;
     if (headers["prefer"] !== undefined) return undefined; // it may ask to wait: wait-poll.ts
@@ -32,18 +33,21 @@ export function statusPoll(
     const view = store.status(id);
     if (view === undefined || view instanceof Promise) return undefined;
     if (view.owner !== owner || view.status === "FAILED") return undefined;
-    return [statusBody(view, baseOf(request)), outlookHeaders(context, view)];
+    return view;
   };
 
   return (request, response) => {
-    let answer: readonly [string, readonly string[]] | undefined;
+    let body: string;
+    const headers: string[] = [];
     try {
-      answer = answerFor(request);
+      const view = viewFor(request);
+      if (view === undefined) return false;
+      body = statusBody(view, baseOf(request));
+      addOutlook(context, view, headers);
     } catch {
       return false; // it will throw again where errors are answered
     }
-    if (answer === undefined) return false;
-    writeAscii(response, ...answer);
+    writeAscii(response, body, headers);
     return true;
   };
 }
