@@ -1,5 +1,6 @@
 /** docs/guide/priority-and-deadlines.md on a real server: each of its commands, and what its limits do. */
 import { afterAll, beforeAll, expect, test, type TestContext } from "vitest";
+import { idTime } from "../packages/server/src/core/ids.ts";
 import { ROOT, blockWith, missing, paste } from "./pages.ts";
 import { type RealServer, realServer } from "./real-server.ts";
 
@@ -38,10 +39,9 @@ async function listed(id: string): Promise<Body> {
   return requests.find((one) => one["request_id"] === id)!;
 }
 
-/** ms that `id` lives from its submit on, as the list tells it. */
+/** ms that `id` lives from its submit on: when its id was made, for it is stored a moment later. */
 async function life(id: string): Promise<number> {
-  const { created_at: from, expires_at: until } = await listed(id);
-  return Date.parse(until as string) - Date.parse(from as string);
+  return Date.parse((await listed(id))["expires_at"] as string) - idTime(id);
 }
 
 test("priority: the high one runs before those that came before it, and the low one after them", async (context) => {
