@@ -3,11 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { sentence } from "../core/errors.ts";
 import { conflictBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
-import { ownStatus } from "./own-request.ts";
-
-interface IdPath {
-  Params: { id: string };
-}
+import { type IdPath, ownStatus } from "./own-request.ts";
 
 /** How a request ends that its client wants no more. */
 export const CANCELLED = { code: "cancelled", message: sentence("cancelled") } as const;

@@ -3,11 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { CANCELLED } from "./cancel.ts";
 import type { GatewayContext } from "./context.ts";
-import { ownStatus } from "./own-request.ts";
-
-interface IdPath {
-  Params: { id: string };
-}
+import { type IdPath, ownStatus } from "./own-request.ts";
 
 export function deleteRoute(app: FastifyInstance, context: GatewayContext): void {
   const { store, blobs, logger } = context;

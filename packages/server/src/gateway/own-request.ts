@@ -8,6 +8,11 @@ import type { GatewayContext } from "./context.ts";
 import { ExpiredError } from "./errors.ts";
 import { longestLifeMs } from "./submit-options.ts";
 
+/** Of a route whose path names a request. */
+export interface IdPath {
+  Params: { id: string };
+}
+
 /** The whole request `id`, from `read` if given. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
 export async function ownRequest(
   context: GatewayContext,

@@ -5,15 +5,11 @@ import type { RequestStatus } from "../store/store.ts";
 import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { addOutlook } from "./outlook.ts";
-import { ownRequest, ownStatus } from "./own-request.ts";
+import { type IdPath, ownRequest, ownStatus } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sharedReads } from "./shared-reads.ts";
 import { sendStreamed } from "./streams.ts";
 import { checkWish } from "./wait-wish.ts";
-
-interface IdPath {
-  Params: { id: string };
-}
 
 export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
   const { blobs, settings } = context;

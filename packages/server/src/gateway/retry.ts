@@ -15,12 +15,8 @@ import { checkRunnable } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
-import { notFound, ownRequest } from "./own-request.ts";
+import { type IdPath, notFound, ownRequest } from "./own-request.ts";
 import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
-
-interface IdPath {
-  Params: { id: string };
-}
 
 export function retryRoute(
   app: FastifyInstance,

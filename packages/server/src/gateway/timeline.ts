@@ -2,10 +2,10 @@
 import type { FastifyInstance } from "fastify";
 import { timelineBody } from "../wire/own.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
-import { ownRequest } from "./own-request.ts";
+import { type IdPath, ownRequest } from "./own-request.ts";
 
 export function timelineRoute(app: FastifyInstance, context: GatewayContext): void {
-  app.get<{ Params: { id: string } }>("/v2/requests/:id/timeline", async (request, reply) => {
+  app.get<IdPath>("/v2/requests/:id/timeline", async (request, reply) => {
     // The request first: an attempt that ends between the two reads is then told twice over and not lost.
     const found = await ownRequest(context, request.headers, request.params.id);
     return sendJson(reply, timelineBody(found, await context.store.pastAttempts(found.id)));
