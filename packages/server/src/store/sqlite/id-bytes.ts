@@ -17,6 +17,20 @@ export function idToBytes(id: string, into: Uint8Array): Uint8Array {
   return into;
 }
 
+/** Eight digits of `id` as a word: four from `at` on, and four from `next` on. */
+export function idWord(id: string, at: number, next: number): number {
+  return ((digits(id, at) << 16) | digits(id, next)) >>> 0;
+}
+
+function digits(id: string, at: number): number {
+  return (
+    (NIBBLES[id.charCodeAt(at)]! << 12) |
+    (NIBBLES[id.charCodeAt(at + 1)]! << 8) |
+    (NIBBLES[id.charCodeAt(at + 2)]! << 4) |
+    NIBBLES[id.charCodeAt(at + 3)]!
+  );
+}
+
 /** The id whose bytes these are. */
 export function idFromBytes(bytes: Uint8Array): string {
   let text = "";

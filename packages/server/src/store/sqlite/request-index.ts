@@ -111,7 +111,7 @@ export class RequestIndex {
       finishedAt: finished ? slots.finishedAt[slot]! : null,
       inferenceMs: finished ? orNull(slots.inferenceMs[slot]!) : null,
       leases: slots.leases[slot]!,
-      failure: this.#finished.failure(slot),
+      failure: finished ? this.#finished.failure(slot) : null,
       expiresAt: slots.expiresAt[slot]!,
     };
   }

@@ -1,5 +1,5 @@
 import { isId } from "../../core/ids.ts";
-import { idFromBytes, idToBytes } from "./id-bytes.ts";
+import { idFromBytes, idToBytes, idWord } from "./id-bytes.ts";
 
 /** Tables that share the ids, each small enough that growing one is not felt. */
 const SHARDS = 256;
@@ -61,7 +61,7 @@ export class SlotTable {
   /** The slot of `id`, which has passed `isId`, or -1. */
   find(id: string): number {
     if (id === this.#lastId) return this.#lastSlot;
-    const slot = this.#find(idToBytes(id, this.#key));
+    const slot = this.#find(idWord(id, 0, 4), idWord(id, 9, 14), idWord(id, 19, 24), idWord(id, 28, 32));
     if (slot >= 0) {
       this.#lastId = id;
       this.#lastSlot = slot;
@@ -74,8 +74,7 @@ export class SlotTable {
     return text === this.#lastId || isId(text) ? this.find(text) : -1;
   }
 
-  #find(bytes: Uint8Array): number {
-    const [a, b, c, d] = [word(bytes, 0), word(bytes, 4), word(bytes, 8), word(bytes, 12)];
+  #find(a: number, b: number, c: number, d: number): number {
     const shard = this.#shards[d & (SHARDS - 1)]!;
     const mask = shard.length - 1;
     const ids = this.#ids;
@@ -140,7 +139,7 @@ export class SlotTable {
   }
 
   has(bytes: Uint8Array): boolean {
-    return this.#find(bytes) >= 0;
+    return this.#find(word(bytes, 0), word(bytes, 4), word(bytes, 8), word(bytes, 12)) >= 0;
   }
 
   /** Forgets the id of `slot`. The slot stays taken until it is freed, for a queue may still order by it. */
