@@ -1,12 +1,13 @@
 /** `POST /v2/requests/{id}/cancel`: ends a request of one's own, whether it waits or runs. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { sentence } from "../core/errors.ts";
+import type { Failure } from "../core/request.ts";
 import { conflictBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { type IdPath, ownStatus } from "./own-request.ts";
 
 /** How a request ends that its client wants no more. */
-export const CANCELLED = { code: "cancelled", message: sentence("cancelled") } as const;
+export const CANCELLED: Failure = { code: "cancelled", message: sentence("cancelled") };
 
 export function cancelRoute(app: FastifyInstance, context: GatewayContext): void {
   const cancel = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
