@@ -78,7 +78,7 @@ export class Sweeper implements AsyncDisposable {
     await this.stop();
   }
 
-  /** Returns lost leases to the queue and removes what expired, in slices. Joins a sweep under way; never rejects. */
+  /** Returns lost leases to the queue, fails what should have started and removes what expired, in slices. Joins a sweep under way; never rejects. */
   sweep(): Promise<void> {
     return (this.#sweeping ??= this.#watched("sweep", () => this.#sweep()).finally(() => (this.#sweeping = undefined)));
   }
@@ -100,9 +100,9 @@ export class Sweeper implements AsyncDisposable {
   async #sweep(): Promise<void> {
     const { store } = this.#options;
     for (;;) {
-      const { expired } = await store.sweep(SLICE);
+      const { expired, startTimedOut } = await store.sweep(SLICE);
       await Promise.all(expired.map((request) => this.#expire(request)));
-      if (expired.length < SLICE || this.#stopping) return;
+      if ((expired.length < SLICE && startTimedOut.length < SLICE) || this.#stopping) return;
       await turn();
     }
   }

@@ -29,6 +29,15 @@ it("in slices: more than one sweep's worth goes in one", async () => {
   expect((await store.sweep(10)).expired).toEqual([]);
 });
 
+it("all that should have started by now fail in one sweep, however many", async () => {
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request } = opened;
+  for (let i = 0; i < 1_100; i++) await request({ startDeadline: clock.now() + MINUTE });
+  clock.advance(MINUTE);
+  await sweeper.sweep();
+  expect(store.stats().models.get("mock")).toBeUndefined(); // nothing waits
+});
+
 it("a lease that ran out while this process stood still is reclaimed a sweep later: its worker stood still too", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   onTestFinished(() => void vi.useRealTimers());
