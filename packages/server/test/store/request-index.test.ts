@@ -63,6 +63,19 @@ it("keeps a bounded number of finished requests, the latest", () => {
   expect(ids.some((id) => index.status(id, 3) !== undefined)).toBe(false);
 });
 
+it("tells nothing by a text that is no id, whatever it was asked before", () => {
+  const index = new RequestIndex();
+  const [gone, next] = ["01970000-0000-7000-8000-000000000001", "01970000-0000-7000-8000-000000000002"];
+  index.loaded(1);
+  index.add(gone, entry, 1);
+  index.take("mock", 1, 1);
+  expect(index.status(gone, 1)).toBeDefined();
+  index.remove(gone);
+  index.add(next, entry, 1); // in the place of the one that is gone
+  for (const text of ["", "x", gone]) expect(index.outlook(text, 1)).toBeUndefined();
+  expect(index.outlook(next, 1)).toMatchObject({ position: 1 });
+});
+
 it("does not grow when a model nobody runs gets requests that expire", () => {
   const index = new RequestIndex();
   const nextId = idMaker({ now: () => 1_000 });

@@ -39,8 +39,8 @@ export class SlotTable {
   readonly #shards: Int32Array[] = Array.from({ length: SHARDS }, () => new Int32Array(16).fill(-1));
   readonly #counts = new Uint32Array(SHARDS);
   readonly #key = new Uint8Array(16);
-  /** What was found last, for a poll asks twice. */
-  #lastId = "";
+  /** What was found last, for a poll asks twice. Null: it is gone. */
+  #lastId: string | null = null;
   #lastSlot = -1;
 
   /** Of a request that has no lease yet. */
@@ -144,7 +144,7 @@ export class SlotTable {
 
   /** Forgets the id of `slot`. The slot stays taken until it is freed, for a queue may still order by it. */
   forget(slot: number): void {
-    if (slot === this.#lastSlot) this.#lastId = "";
+    if (slot === this.#lastSlot) this.#lastId = null;
     const d = this.#ids[slot * 4 + 3]!;
     const number = d & (SHARDS - 1);
     const shard = this.#shards[number]!;
