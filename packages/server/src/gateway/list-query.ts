@@ -68,12 +68,18 @@ function asModel(value: string, models: Catalog): string {
 function asTime(name: string, value: string): number {
   const isSeconds = /^\d{1,15}(?:\.\d{1,9})?$/.test(value);
   if (isSeconds && Number(value) <= MAX_SECONDS) return Number(value) * 1000;
-  const ms = ISO_8601.test(value) ? Date.parse(value.replace(" ", "+")) : NaN;
+  const ms = ISO_8601.test(value) && isDay(value.slice(0, 10)) ? Date.parse(value.replace(" ", "+")) : NaN;
   if (!Number.isNaN(ms)) return ms;
   const hint = isSeconds ? " Milliseconds must be divided by 1000." : "";
   throw bad(
     `${name} must be a time as ISO 8601 with its zone (2026-01-31T12:00:00Z), a date, or seconds since 1970, got ${glimpse(value)}.${hint}`,
   );
+}
+
+/** 30 February is none: it would be taken for 2 March. */
+function isDay(date: string): boolean {
+  const ms = Date.parse(date);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(date);
 }
 
 function asKey(value: string): string {

@@ -119,6 +119,7 @@ test.each([
   ["?limit=1e2", "limit must be"],
   ["?since=yesterday", "since must be a time as ISO 8601 with its zone"],
   ["?since=2026-13-45", "since must be a time"],
+  ["?since=2026-02-30", "since must be a time"],
   ["?since=2026-09-21T16:13:21", "with its zone"],
   ["?until=1790000000000", "Milliseconds must be divided by 1000."],
   ["?idempotency_key=", "idempotency_key must be 1 to 255 printable ASCII characters"],
