@@ -4,6 +4,7 @@ import { sentence } from "../core/errors.ts";
 import type { Failure } from "../core/request.ts";
 import { conflictBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
+import { drainUnread } from "./errors.ts";
 import { type IdPath, ownStatus } from "./own-request.ts";
 
 /** How a request ends that its client wants no more. */
@@ -25,5 +26,5 @@ export function cancelRoute(app: FastifyInstance, context: GatewayContext): void
   };
 
   // Answered before a body is read: none is needed, and some clients send one.
-  app.post("/v2/requests/:id/cancel", { onRequest: cancel }, cancel);
+  app.post("/v2/requests/:id/cancel", { onRequest: cancel, onResponse: drainUnread }, cancel);
 }

@@ -1,5 +1,6 @@
 /** Cross-origin reading: files from anywhere, the API from the configured origins (Fetch standard, "CORS protocol"). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { drainUnread } from "./errors.ts";
 
 const EXPOSED: string = [
   "x-error-code",
@@ -54,7 +55,7 @@ export function cors(app: FastifyInstance, origins: readonly string[], allowed: 
     reply.code(204).send();
   };
   // Answered before its body is read, if it has one: nobody's key was checked.
-  app.options("/*", { onRequest: answerOptions }, answerOptions);
+  app.options("/*", { onRequest: answerOptions, onResponse: drainUnread }, answerOptions);
 }
 
 /** A file may be shown by any page: its name is the permission. */

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { CANCELLED } from "./cancel.ts";
 import type { GatewayContext } from "./context.ts";
+import { drainUnread } from "./errors.ts";
 import { type IdPath, ownStatus } from "./own-request.ts";
 
 export function deleteRoute(app: FastifyInstance, context: GatewayContext): void {
@@ -24,5 +25,5 @@ export function deleteRoute(app: FastifyInstance, context: GatewayContext): void
   };
 
   // Answered before a body is read: some clients send one, or the type of one.
-  app.delete("/v2/requests/:id", { onRequest: remove }, remove);
+  app.delete("/v2/requests/:id", { onRequest: remove, onResponse: drainUnread }, remove);
 }

@@ -1,6 +1,7 @@
 /** Every error leaves through here: one JSON body, the code in a header, no HTML and no stack. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
 import { errorBody, refusedBody } from "../wire/bodies.ts";
@@ -95,6 +96,12 @@ function asInferqError(error: unknown, request: IncomingMessage, limitBytes: num
     return new InferqError("bad_request", { detail: message ?? "The request is not valid." });
   }
   return new InferqError("internal", {}, { cause: error });
+}
+
+/** Of a route that answers before a body is read: whoever sends one all the same may end it, within the limits of a refusal. */
+export function drainUnread({ raw }: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (!raw.complete) drain(raw, reply.raw);
+  done();
 }
 
 /** Reads on after the answer, a little and for a while; then the connection goes. */

@@ -14,6 +14,7 @@ import { retryBody } from "../wire/own.ts";
 import { checkRunnable } from "./accept.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
+import { drainUnread } from "./errors.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
 import { type IdPath, notFound, ownRequest } from "./own-request.ts";
 import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
@@ -71,7 +72,7 @@ export function retryRoute(
   };
 
   // Answered before a body is read: none is needed, and some clients send one.
-  app.post("/v2/requests/:id/retry", { onRequest: retry }, retry);
+  app.post("/v2/requests/:id/retry", { onRequest: retry, onResponse: drainUnread }, retry);
 }
 
 /** What was asked for when `old` was submitted, within what is allowed now. */

@@ -89,10 +89,17 @@ test("a client that is still sending sees the refusal, and may go on on the same
   expect(await textOf(socket)).toMatch(/HTTP\/1\.1 200 OK[^]*\{"status":"ok"\}$/);
 });
 
-test("a client that sends and sends after the refusal is cut off", async () => {
+test.each([
+  ["a refusal", "POST", () => "/v2/picture", ""],
+  ["an OPTIONS", "OPTIONS", () => "/v2/picture", ""],
+  ["a cancel", "POST", (id: string) => `/v2/requests/${id}/cancel`, KEY],
+  ["a retry", "POST", (id: string) => `/v2/requests/${id}/retry`, KEY],
+  ["a delete", "DELETE", (id: string) => `/v2/requests/${id}`, KEY],
+])("a client that sends and sends after the answer to %s is cut off", async (_, method, path, key) => {
+  const id = await gateway.submit("words", {});
   const socket = connect(gateway.port, "127.0.0.1");
   socket.on("error", () => {}); // the reset that is expected
-  socket.write("POST /v2/picture HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  socket.write(`${method} ${path(id)} HTTP/1.1\r\nHost: x\r\nX-Api-Key: ${key}\r\nTransfer-Encoding: chunked\r\n\r\n`);
   const closed = new Promise((resolve) => socket.on("close", resolve));
   const piece = Buffer.concat([Buffer.from("100000\r\n"), Buffer.alloc(0x10_0000), Buffer.from("\r\n")]);
   let sent = 0;
