@@ -19,15 +19,23 @@
  */
 import { hash, randomFillSync } from "node:crypto";
 import type { Clock } from "./clock.ts";
+import { halfSipHash, type HalfSipKey } from "./half-sip-hash.ts";
 import { lifeCode, lifeSeconds, UNTOLD_LIFE } from "./lives.ts";
 
 /** Where the MAC begins in the text of an id. */
 const MAC_AT = 30;
 
+/** A request's new id, and what it tells: when it was made, and when the request expires, milliseconds since the epoch. Null: that is not known yet. */
+export interface NewId {
+  readonly id: string;
+  readonly madeAt: number;
+  readonly expiresAt: number | null;
+}
+
 /** Makes the ids of requests, and knows them again. */
 export interface RequestIds {
-  /** A new id for a request of `owner`; `idExpiresAt` reads from it when the life of `life` seconds, rounded up, ends. Null: that is not known yet. */
-  make(owner: string, life: number | null): string;
+  /** A new id for a request of `owner` that is to live for `life` seconds, rounded up; null: not known yet. `idTime` and `idExpiresAt` read the same from it. */
+  make(owner: string, life: number | null): NewId;
   /** Whether `id`, which has passed `isId`, was made for a request of `owner` under the same secret. */
   isOf(owner: string, id: string): boolean;
 }
@@ -35,13 +43,23 @@ export interface RequestIds {
 /** `secret` is 128 random bits as hex. Whoever has it can make ids that look like a server's own, and nothing worse. */
 export function requestIds(clock: Clock, secret: string): RequestIds {
   const unsigned = unsignedMaker(clock);
-  // A hash that begins with the secret is a MAC here: the text has a fixed form, and the hash is cut, so that
-  // nobody can go on with it. HMAC would cost three times the whole id.
-  const mac = (head: string, owner: string): string => hash("sha256", secret + head + owner).slice(0, 6);
+  /** As many as there are owners with a key: nobody else gets this far. */
+  const keys = new Map<string, HalfSipKey>();
+  const keyOf = (owner: string): HalfSipKey => {
+    const known = keys.get(owner);
+    if (known !== undefined) return known;
+    const bits = hash("sha256", secret + owner, "buffer");
+    const key: HalfSipKey = [bits.readInt32LE(0), bits.readInt32LE(4)];
+    keys.set(owner, key);
+    return key;
+  };
+  const mac = (head: string, owner: string): string => hex24(halfSipHash(head, keyOf(owner)));
   return {
     make(owner, life) {
-      const head = unsigned(life === null ? UNTOLD_LIFE : lifeCode(life));
-      return head + mac(head, owner);
+      const code = life === null ? UNTOLD_LIFE : lifeCode(life);
+      const [head, madeAt] = unsigned(code);
+      const seconds = lifeSeconds(code);
+      return { id: head + mac(head, owner), madeAt, expiresAt: seconds === null ? null : madeAt + seconds * 1000 };
     },
     isOf: (owner, id) => mac(id.slice(0, MAC_AT), owner) === id.slice(MAC_AT),
   };
@@ -50,11 +68,11 @@ export function requestIds(clock: Clock, secret: string): RequestIds {
 /** Makes ids of anything but the requests of a server: they tell no life and prove nothing. */
 export function idMaker(clock: Clock): () => string {
   const unsigned = unsignedMaker(clock);
-  return () => unsigned(UNTOLD_LIFE) + random24();
+  return () => unsigned(UNTOLD_LIFE)[0] + random24();
 }
 
-/** Makes ids without their last 24 bits. */
-function unsignedMaker(clock: Clock): (life: number) => string {
+/** Makes ids without their last 24 bits, and tells the time in them. */
+function unsignedMaker(clock: Clock): (life: number) => readonly [head: string, madeAt: number] {
   let lastMs = 0;
   let time = "";
   let counter = 0;
@@ -68,7 +86,7 @@ function unsignedMaker(clock: Clock): (life: number) => string {
       counter = bits >>> 5;
     } else counter += 1;
     const variant = 0x8000 | (life << 2) | (bits & 3);
-    return `${time}-${(0x7000 | counter).toString(16)}-${variant.toString(16)}-${random24()}`;
+    return [`${time}-${(0x7000 | counter).toString(16)}-${variant.toString(16)}-${random24()}`, lastMs];
   };
 }
 
@@ -99,8 +117,12 @@ export function randomToken(): string {
 /** 24 random bits as 6 hex digits. */
 function random24(): string {
   const at = draw(3);
-  const bits = (POOL[at]! << 16) | (POOL[at + 1]! << 8) | POOL[at + 2]!;
-  return (0x1000000 | bits).toString(16).slice(1);
+  return hex24((POOL[at]! << 16) | (POOL[at + 1]! << 8) | POOL[at + 2]!);
+}
+
+/** The low 24 bits as 6 hex digits. */
+function hex24(bits: number): string {
+  return (0x1000000 | (bits & 0xffffff)).toString(16).slice(1);
 }
 
 function draw16(): number {
