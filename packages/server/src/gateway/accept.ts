@@ -118,29 +118,24 @@ export function accepter(context: GatewayContext, enqueue: Enqueue): Accept {
       const { input, unknown } = model.check(fields);
       const withMedia = hasMedia(input, definition.input);
       const withKey = options.idempotencyKey !== null;
-      const sources = withMedia || withKey ? sourcesOf(submitted) : undefined;
-      const write = async (): Promise<WrittenInput> => {
-        // Most have neither media nor much text, and wait for the enqueue alone.
-        const taken = withMedia
-          ? await intake(input, definition.input, { ...sources!, id, blobs, expired })
-          : { input, hasFiles: false };
-        const stored = await storeInput(blobs, id, JSON.stringify(taken.input));
-        return { input: stored, hasFiles: taken.hasFiles || "key" in stored };
+      const takeMedia = async (): Promise<WrittenInput> => {
+        const taken = await intake(input, definition.input, { ...sourcesOf(submitted), id: id.id, blobs, expired });
+        return await storeInput(blobs, id.id, JSON.stringify(taken.input), taken.hasFiles);
       };
       const queued = await enqueue({
         id,
         caller,
         model: definition.name,
         options,
-        idempotencyDigest: withKey ? await requestDigest(model, input, sources!, options) : null,
+        idempotencyDigest: withKey ? await requestDigest(model, input, sourcesOf(submitted), options) : null,
         retryOf: null,
         base,
         looksFirst: withMedia,
-        write,
+        write: withMedia ? takeMedia : () => storeInput(blobs, id.id, JSON.stringify(input), false),
       });
-      return { ...queued, base, fields, unknown };
+      return { id: queued.id, isReplay: queued.isReplay, base, fields, unknown };
     } catch (error) {
-      const about = { request: id, owner: caller.owner, key: caller.name, model: definition.name };
+      const about = { request: id.id, owner: caller.owner, key: caller.name, model: definition.name };
       tellRefused(logger, error, about);
       throw error;
     }

@@ -1,19 +1,20 @@
 /** The last step of a submit and of a retry: the input's files, then the row; or the request that has the idempotency key already. */
+import type { Logger } from "pino";
 import type { BlobStore } from "../blob/blob-store.ts";
 import { newBlobKey } from "../blob/key.ts";
+import type { NewId } from "../core/ids.ts";
 import type { StoredInput, Submission } from "../core/request.ts";
 import type { ApiKey } from "../store/keys.ts";
 import type { GatewayContext } from "./context.ts";
 import { earlier, replayOf } from "./idempotency.ts";
-import { type SubmitOptions, termsOf } from "./submit-options.ts";
+import { type SubmitOptions, timesOf } from "./submit-options.ts";
 
 /** Larger inputs are files: the queue holds no photos. */
 const MAX_INPUT_IN_QUEUE = 64 * 1024;
 
 /** What is to be queued, its input not yet written. */
 export interface Unqueued {
-  /** Tells the life that the options ask for. */
-  readonly id: string;
+  readonly id: NewId;
   readonly caller: ApiKey;
   /** Its own name. */
   readonly model: string;
@@ -25,8 +26,8 @@ export interface Unqueued {
   readonly base: string;
   /** Whether `write` costs the disk so much that the idempotency key is looked up before. */
   readonly looksFirst: boolean;
-  /** Writes the files of the input under `<id>/0/`. What it leaves there when it rejects is deleted. */
-  readonly write: () => Promise<WrittenInput>;
+  /** Writes the files of the input under `<id>/0/`. What it leaves there when it rejects is deleted. At once where there are none: most submits wait for the enqueue alone. */
+  readonly write: () => WrittenInput | Promise<WrittenInput>;
 }
 
 export interface WrittenInput {
@@ -43,62 +44,86 @@ export interface Queued {
 
 export type Enqueue = (unqueued: Unqueued) => Promise<Queued>;
 
+type Context = Pick<GatewayContext, "blobs" | "store" | "clock" | "settings" | "logger">;
+
 /** Makes the step. It throws `idempotency_conflict`, `store_unavailable`, and what `write` throws; then nothing was queued. */
-export function enqueuer(context: Pick<GatewayContext, "blobs" | "store" | "clock" | "settings" | "logger">): Enqueue {
-  const { blobs, store, clock, settings, logger } = context;
+export function enqueuer(context: Context): Enqueue {
+  const { store, clock, settings, logger } = context;
 
-  return async ({ id, caller, model, options, idempotencyDigest, retryOf, base, looksFirst, write }) => {
+  return async (unqueued) => {
+    const { id: newId, caller, model, options, idempotencyDigest, retryOf, base, looksFirst, write } = unqueued;
+    const { id } = newId;
     const { owner } = caller;
-    const { idempotencyKey } = options;
-    const about = { request: id, owner, key: caller.name, model, ...(retryOf !== null && { retryOf }) };
-    const replay = (first: Parameters<typeof replayOf>[0]): Queued => {
-      const firstId = replayOf(first, idempotencyDigest);
-      logger.info({ ...about, request: firstId }, "request replayed");
-      return { id: firstId, isReplay: true };
-    };
-    const tellLeft = (err: unknown): void => logger.warn({ ...about, err }, "files were left behind");
-    const forget = (): Promise<void> => blobs.deletePrefix(`${id}/`).catch(tellLeft);
-
     try {
-      if (looksFirst && idempotencyKey !== null) {
-        const first = await earlier(store, owner, idempotencyKey);
-        if (!first.ok) return replay(first);
+      if (looksFirst && options.idempotencyKey !== null) {
+        const first = await earlier(store, owner, options.idempotencyKey);
+        if (!first.ok) return replay(first, unqueued, logger);
       }
-      const { input, hasFiles } = await write();
+      const written = write();
+      const { input, hasFiles } = written instanceof Promise ? await written : written;
       const now = clock.now();
+      const { startDeadline, expiresAt, keepMs } = timesOf(options, settings, newId, now);
       const submission: Submission = {
         id,
         model,
         owner,
         input,
         hasFiles,
+        priority: options.priority,
         createdAt: now,
         notBefore: now,
-        ...termsOf(options, settings, id, now),
+        startDeadline,
+        runTimeoutMs: options.runTimeoutMs,
+        expiresAt,
+        keepMs,
+        idempotencyKey: options.idempotencyKey,
         idempotencyDigest,
         retryOf,
         webhook: null,
         publicBase: base,
       };
       const answer = await store.enqueue(submission);
-      if (!answer.ok) {
-        const again = replay(answer);
-        if (hasFiles) await forget();
-        return again;
+      if (answer.ok) {
+        logger.info(about(unqueued, id), "request accepted");
+        return { id, isReplay: false };
       }
-      logger.info(about, "request accepted");
-      return { id, isReplay: false };
+      const again = replay(answer, unqueued, logger);
+      if (hasFiles) await forget(unqueued, context);
+      return again;
     } catch (error) {
-      await forget();
+      await forget(unqueued, context);
       throw error;
     }
   };
 }
 
+function replay(first: Parameters<typeof replayOf>[0], unqueued: Unqueued, logger: Logger): Queued {
+  const id = replayOf(first, unqueued.idempotencyDigest);
+  logger.info(about(unqueued, id), "request replayed");
+  return { id, isReplay: true };
+}
+
+/** Deletes what was written for a request that was not queued. */
+async function forget(unqueued: Unqueued, { blobs, logger }: Context): Promise<void> {
+  const { id } = unqueued.id;
+  await blobs.deletePrefix(`${id}/`).catch((err: unknown) => {
+    logger.warn({ ...about(unqueued, id), err }, "files were left behind");
+  });
+}
+
+function about({ caller, model, retryOf }: Unqueued, request: string): object {
+  const fields = { request, owner: caller.owner, key: caller.name, model };
+  return retryOf === null ? fields : { ...fields, retryOf };
+}
+
 /** The input as the row is to have it: itself, or a file that holds it where it is large. */
-export async function storeInput(blobs: BlobStore, id: string, json: string): Promise<StoredInput> {
-  if (json.length <= MAX_INPUT_IN_QUEUE) return { json };
+export function storeInput(
+  blobs: BlobStore,
+  id: string,
+  json: string,
+  hasFiles: boolean,
+): WrittenInput | Promise<WrittenInput> {
+  if (json.length <= MAX_INPUT_IN_QUEUE) return { input: { json }, hasFiles };
   const key = newBlobKey(id, 0, "json");
-  await blobs.put(key, { bytes: Buffer.from(json) });
-  return { key };
+  return blobs.put(key, { bytes: Buffer.from(json) }).then(() => ({ input: { key }, hasFiles: true }));
 }

@@ -66,7 +66,7 @@ export function retryRoute(
         retryOf: oldId,
         base,
         looksFirst: false, // it has been looked up
-        write: () => copyInput(old, id, definition.input, blobs, () => notFound(context, caller.owner, oldId)),
+        write: () => copyInput(old, id.id, definition.input, blobs, () => notFound(context, caller.owner, oldId)),
       }),
     );
   };
@@ -120,7 +120,7 @@ async function copyInput(
       $media: { ...medium, key: await copy(medium.key, extensionOf(medium.contentType)) },
     } satisfies StoredMedia;
   });
-  return { input: await storeInput(blobs, id, JSON.stringify(copied)), hasFiles };
+  return await storeInput(blobs, id, JSON.stringify(copied), hasFiles);
 }
 
 async function readText(key: string, blobs: BlobStore): Promise<string | undefined> {

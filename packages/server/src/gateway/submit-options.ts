@@ -1,7 +1,7 @@
 /** What a submit asks for beside its input, from its headers: priority, times, how long its result is kept, its idempotency key. */
 import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
-import { idExpiresAt, idTime } from "../core/ids.ts";
+import type { NewId } from "../core/ids.ts";
 import type { Priority, Submission } from "../core/request.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { GatewaySettings } from "./options.ts";
@@ -72,22 +72,19 @@ export function toldLife(options: Life, lives: Lives): number | null {
   return options.keepUntilRead ? null : ttlMsOf(options, lives) / 1000;
 }
 
-/** What these options make of the request `id`, whose id tells their `toldLife`, when it is submitted at `now`. */
-export function termsOf(
+/** Which times these options set for a request whose id tells their `toldLife`, and that is queued at `now`. */
+export function timesOf(
   options: SubmitOptions,
   lives: Lives,
-  id: string,
+  { madeAt, expiresAt }: NewId,
   now: number,
-): Pick<Submission, "priority" | "startDeadline" | "runTimeoutMs" | "expiresAt" | "keepMs" | "idempotencyKey"> {
-  const { priority, startTimeoutMs, runTimeoutMs, keepUntilRead, idempotencyKey } = options;
+): Pick<Submission, "startDeadline" | "expiresAt" | "keepMs"> {
+  const { startTimeoutMs, keepUntilRead } = options;
   return {
-    priority,
     startDeadline: startTimeoutMs === null ? null : now + startTimeoutMs,
-    runTimeoutMs,
     // As the id tells it, so that it is still true when nothing else is left to tell it.
-    expiresAt: idExpiresAt(id) ?? idTime(id) + lifeMs(options, lives),
+    expiresAt: expiresAt ?? madeAt + lifeMs(options, lives),
     keepMs: keepUntilRead ? ttlMsOf(options, lives) : null,
-    idempotencyKey,
   };
 }
 
