@@ -3,17 +3,13 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { ADMIN_KEY, type Answer, type Gateway, OTHER_KEY, startGateway, TestClock } from "./harness.ts";
+import { PNG } from "../media/samples.ts";
 
 let gateway: Gateway;
 beforeEach(async () => {
   gateway = await startGateway();
 });
 afterEach(async () => await gateway[Symbol.asyncDispose]());
-
-const PNG = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
-  "base64",
-);
 
 type Headers = Record<string, string>;
 

@@ -3,17 +3,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { text as textOf } from "node:stream/consumers";
 import type { Lease } from "../../src/store/store.ts";
 import { type Answer, type Gateway, startGateway } from "./harness.ts";
+import { PNG } from "../media/samples.ts";
 
 let gateway: Gateway;
 beforeAll(async () => {
   gateway = await startGateway();
 });
 afterAll(async () => await gateway[Symbol.asyncDispose]());
-
-const PNG = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
-  "base64",
-);
 
 interface Stored {
   readonly image?: { readonly $media: { readonly key: string; readonly url?: string } };

@@ -7,6 +7,7 @@ import type { StoredInput } from "../../src/core/request.ts";
 import { catalog } from "../../src/model/catalog.ts";
 import { defineModel } from "../../src/model/model.ts";
 import { type Answer, type Gateway, MODELS, OTHER_KEY, startGateway } from "./harness.ts";
+import { PNG } from "../media/samples.ts";
 
 let gateway: Gateway;
 beforeEach(async () => {
@@ -14,10 +15,6 @@ beforeEach(async () => {
 });
 afterEach(async () => await gateway[Symbol.asyncDispose]());
 
-const PNG = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
-  "base64",
-);
 const FAILURE = { code: "model_error", message: "Out of paint." } as const;
 
 function retry(id: string, headers: Record<string, string> = {}, of = gateway): Promise<Answer> {

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import type { Result } from "../../src/core/request.ts";
 import type { ModelOutput, RunContext } from "../../src/model/model.ts";
 import mock from "../../src/model/mock-inference/model.ts";
+import { PNG } from "../media/samples.ts";
 import { finished, modelOf, openWorker, type Opened } from "./open.ts";
 
 it("an image: its file, typed and measured, with the seed used and the prompt", async () => {
@@ -63,11 +64,7 @@ it("a text of more than 64 KB is a file", async () => {
 });
 
 it("a file is known by its bytes where its name tells nothing", async () => {
-  const png = Buffer.from(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
-    "base64",
-  );
-  await using opened = await openWorker(modelOf((_, { file }) => write(file("out"), png), { output: "image" }));
+  await using opened = await openWorker(modelOf((_, { file }) => write(file("out"), PNG), { output: "image" }));
   const { result } = await complete(opened);
   expect(result).toMatchObject({
     files: [{ key: expect.stringMatching(/\.png$/) as string, contentType: "image/png" }],
