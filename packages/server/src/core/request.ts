@@ -3,6 +3,11 @@ import type { ErrorCode } from "./errors.ts";
 /** All the states there are, inside and on the wire (contract, "Status Values"). */
 export type Status = "QUEUED" | "PROCESSING" | "COMPLETED" | "FAILED";
 
+/** Whether there is an outcome, which nothing leads out of. */
+export function isFinished(status: Status): boolean {
+  return status === "COMPLETED" || status === "FAILED";
+}
+
 /** What kind of output a model makes; it decides the shape of the result (contract, "Response Formats by Modality"). */
 export type Modality = "image" | "video" | "audio" | "text";
 

@@ -12,6 +12,7 @@
  * present one changes nothing: a late worker is refused, whatever it brings.
  * Expiry and deletion remove the request; they are no states.
  */
+import { isFinished } from "./request.ts";
 import type { Failure, PastAttempt, RequestState, Result } from "./request.ts";
 
 /** How often a request may be tried when runners crash or leases are lost, and the wait before each next try, in ms. */
@@ -51,7 +52,7 @@ export type Transition =
 
 /** The state after `event` at `now` (ms), or why it is not allowed. Pure. */
 export function transition(state: RequestState, event: RequestEvent, now: number): Transition {
-  if (state.status === "COMPLETED" || state.status === "FAILED") return refuse("finished");
+  if (isFinished(state.status)) return refuse("finished");
   if ("token" in event && event.type !== "lease" && state.lease?.token !== event.token) return refuse("fenced");
   switch (event.type) {
     case "lease":

@@ -2,8 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { sentence } from "../core/errors.ts";
 import type { Failure } from "../core/request.ts";
-import { conflictBody, statusBody } from "../wire/bodies.ts";
-import { type GatewayContext, sendJson } from "./context.ts";
+import { statusBody } from "../wire/bodies.ts";
+import { type GatewayContext, sendConflict, sendJson } from "./context.ts";
 import { drainUnread } from "./errors.ts";
 import { type IdPath, ownStatus } from "./own-request.ts";
 
@@ -21,8 +21,7 @@ export function cancelRoute(app: FastifyInstance, context: GatewayContext): void
       reply.header("x-error-code", "cancelled");
       return sendJson(reply, statusBody(view, context.baseOf(raw)));
     }
-    reply.code(409).header("x-error-code", "already_finished");
-    return sendJson(reply, conflictBody(sentence("already_finished", { id, status: view.status }), view));
+    return sendConflict(reply, "already_finished", view);
   };
 
   // Answered before a body is read: none is needed, and some clients send one.

@@ -1,8 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
+import { sentence } from "../core/errors.ts";
 import type { RequestIds } from "../core/ids.ts";
 import type { ApiKey } from "../store/keys.ts";
+import type { RequestStatus } from "../store/store.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
+import { conflictBody } from "../wire/bodies.ts";
 import type { Authenticate, Identify } from "./auth.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
@@ -36,6 +39,17 @@ declare module "fastify" {
 /** Sends a body that is JSON already. Nobody may keep it: states change, and results expire. */
 export function sendJson(reply: FastifyReply, body: string): FastifyReply {
   return reply.header("content-type", JSON_TYPE).header("cache-control", "no-store").send(body);
+}
+
+/** Sends what cannot be done to a request in its state. */
+export function sendConflict(
+  reply: FastifyReply,
+  code: "already_finished" | "not_finished",
+  view: Pick<RequestStatus, "id" | "status">,
+): FastifyReply {
+  const { id, status } = view;
+  reply.code(409).header("x-error-code", code);
+  return sendJson(reply, conflictBody(sentence(code, { id, status }), view));
 }
 
 /**

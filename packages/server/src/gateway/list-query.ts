@@ -4,6 +4,7 @@ import { isId } from "../core/ids.ts";
 import type { Status } from "../core/request.ts";
 import type { Catalog } from "../model/catalog.ts";
 import type { ListWish } from "../store/store.ts";
+import { IDEMPOTENCY_KEY } from "./submit-options.ts";
 
 const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"];
 const DEFAULT_LIMIT = 50;
@@ -83,7 +84,7 @@ function isDay(date: string): boolean {
 }
 
 function asKey(value: string): string {
-  if (/^[ -~]{1,255}$/.test(value)) return value;
+  if (IDEMPOTENCY_KEY.test(value)) return value;
   throw bad(`idempotency_key must be 1 to 255 printable ASCII characters, got ${glimpse(value)}.`);
 }
 

@@ -1,4 +1,5 @@
 /** What a status answer tells of an unfinished request's way: headers, for the contract's bodies stay as they are. */
+import { isFinished } from "../core/request.ts";
 import type { RequestStatus } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
 
@@ -8,7 +9,7 @@ export function addOutlook(
   { id, model, status }: Pick<RequestStatus, "id" | "model" | "status">,
   headers: string[],
 ): void {
-  if (status === "COMPLETED" || status === "FAILED") return;
+  if (isFinished(status)) return;
   const state = models.find(model)?.state.type ?? "stopped";
   const outlook = store.outlook?.(id);
   if (status === "QUEUED") {

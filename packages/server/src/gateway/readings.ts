@@ -1,6 +1,6 @@
 /** The reading of a result that is kept until it has been read: from then on it lives no longer than others do. */
 import type { ServerResponse } from "node:http";
-import type { Request } from "../core/request.ts";
+import { isFinished, type Request } from "../core/request.ts";
 import type { GatewayOptions } from "./options.ts";
 
 /**
@@ -13,7 +13,7 @@ export function countReading(
   { id, owner, keepMs, expiresAt, status }: Request,
   response: ServerResponse,
 ): void {
-  if (keepMs === null || (status !== "COMPLETED" && status !== "FAILED") || response.req.method === "HEAD") return;
+  if (keepMs === null || !isFinished(status) || response.req.method === "HEAD") return;
   const count = (): void => {
     const isError = status === "COMPLETED" && response.statusCode !== 200; // its file could not be read
     const until = clock.now() + keepMs;

@@ -8,7 +8,7 @@ import { addOutlook } from "./outlook.ts";
 import { type IdPath, ownRequest, ownStatus } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sharedReads } from "./shared-reads.ts";
-import { sendStreamed } from "./streams.ts";
+import { sendBody } from "./streams.ts";
 import { checkWish } from "./wait-wish.ts";
 
 export function requestRoutes(app: FastifyInstance, context: GatewayContext): void {
@@ -33,8 +33,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   const sendResult = async (request: FastifyRequest<IdPath>, reply: FastifyReply, found: Request): Promise<void> => {
     const body = resultBody(found, context.baseOf(request.raw));
     countReading(context, found, reply.raw);
-    if (typeof body === "string") return void sendJson(reply, body);
-    await sendStreamed(reply, blobs, body, "text");
+    await sendBody(reply, blobs, body);
   };
 
   /** The key first, then what is asked for. Whoever waits has waited when a poll comes here: see wait-poll.ts. */

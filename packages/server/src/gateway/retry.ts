@@ -4,15 +4,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobStore } from "../blob/blob-store.ts";
 import { extensionOf } from "../blob/content-type.ts";
 import { newBlobKey } from "../blob/key.ts";
-import { InferqError, sentence } from "../core/errors.ts";
+import { InferqError } from "../core/errors.ts";
 import { idTime } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
 import { mapMedia, mediaFields, type StoredMedia } from "../media/media.ts";
 import type { JsonSchema } from "../model/model.ts";
-import { conflictBody } from "../wire/bodies.ts";
 import { retryBody } from "../wire/own.ts";
 import { checkRunnable } from "./accept.ts";
-import { type GatewayContext, sendJson } from "./context.ts";
+import { type GatewayContext, sendConflict, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { drainUnread } from "./errors.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
@@ -45,11 +44,7 @@ export function retryRoute(
     if (first?.ok === false) return answer({ id: replayOf(first, digest), isReplay: true });
 
     const old = await ownRequest(context, headers, oldId);
-    const { status, finishedAt } = old;
-    if (finishedAt === null) {
-      reply.code(409).header("x-error-code", "not_finished");
-      return sendJson(reply, conflictBody(sentence("not_finished", { id: oldId, status }), old));
-    }
+    if (old.finishedAt === null) return sendConflict(reply, "not_finished", old);
     const model = models.find(old.model);
     if (model === undefined) throw new InferqError("unknown_model", { model: old.model });
     checkRunnable(model, old.model);

@@ -4,7 +4,14 @@ import type { FastifyReply } from "fastify";
 import type { BlobStore } from "../blob/blob-store.ts";
 import { InferqError } from "../core/errors.ts";
 import type { StreamedBody } from "../wire/bodies.ts";
+import { sendJson } from "./context.ts";
 import { JSON_TYPE } from "./errors.ts";
+
+/** Sends a body of JSON, in pieces where it has a text's file in its middle. */
+export async function sendBody(reply: FastifyReply, blobs: BlobStore, body: string | StreamedBody): Promise<void> {
+  if (typeof body === "string") sendJson(reply, body);
+  else await sendStreamed(reply, blobs, body, "text");
+}
 
 /** Sends `body` with its file as text inside a JSON string, or as base64. Throws `unknown_file` while nothing is sent yet. */
 export async function sendStreamed(

@@ -39,7 +39,7 @@ const PRIORITIES: ReadonlyMap<string, Priority> = new Map([
 /** Decimal seconds; an exponent or a sign is a slip. */
 const SECONDS = /^\d{1,12}(?:\.\d{1,12})?$/;
 /** What every log, shell and proxy passes on unchanged. */
-const PRINTABLE = /^[ -~]{1,255}$/;
+export const IDEMPOTENCY_KEY: RegExp = /^[ -~]{1,255}$/;
 
 /** Reads the options of a submit of `model`. Throws `bad_request` with a sentence that names the header, what it takes and what came. */
 export function submitOptions(headers: IncomingHttpHeaders, model: CatalogEntry, lives: Lives): SubmitOptions {
@@ -123,7 +123,7 @@ function keepOf(header: Header): boolean {
 export function keyOf(header: Header): string | null {
   if (header === undefined) return null;
   const key = String(header);
-  if (!PRINTABLE.test(key)) {
+  if (!IDEMPOTENCY_KEY.test(key)) {
     const came = `${key.length} characters: ${shown(key)}`;
     throw new InferqError("bad_request", {
       detail: `Idempotency-Key must be 1 to 255 printable ASCII characters, got ${came}.`,

@@ -4,10 +4,10 @@ import type { Request } from "../core/request.ts";
 import { submitBody, submittedBody } from "../wire/bodies.ts";
 import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
 import { freeBody } from "./body-budget.ts";
-import { type GatewayContext, sendAscii, sendJson } from "./context.ts";
+import { type GatewayContext, sendAscii } from "./context.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
-import { sendStreamed } from "./streams.ts";
+import { sendBody } from "./streams.ts";
 import { checkWish, isBehindAnother, tellGranted, waitWish } from "./wait-wish.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -37,7 +37,6 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
     if (request.status === "FAILED") reply.code(422).header("x-error-code", request.failure?.code ?? "internal");
     const body = submittedBody(request, base);
     countReading(context, request, reply.raw);
-    if (typeof body === "string") sendJson(reply, body);
-    else await sendStreamed(reply, blobs, body, "text");
+    await sendBody(reply, blobs, body);
   };
 }

@@ -6,10 +6,10 @@ import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
 import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
 import { freeBody } from "./body-budget.ts";
-import { type GatewayContext, sendJson } from "./context.ts";
+import type { GatewayContext } from "./context.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
-import { sendStreamed } from "./streams.ts";
+import { sendBody, sendStreamed } from "./streams.ts";
 import type { Waiter } from "./waiter.ts";
 
 export function syncRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waiter: Waiter): void {
@@ -65,9 +65,7 @@ async function sendOutput(
   const { result } = done;
   const file = result === null ? undefined : syncFile(result);
   if (result === null || result.kind === "text" || file === undefined) {
-    const body = resultBody(done, base);
-    if (typeof body === "string") return void sendJson(reply, body);
-    return await sendStreamed(reply, blobs, body, "text");
+    return await sendBody(reply, blobs, resultBody(done, base));
   }
   if (asBase64) return await sendStreamed(reply, blobs, base64Body(result, file, done), "base64");
   const bytes = await blobs.get(file.key);

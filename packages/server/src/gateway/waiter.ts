@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { isFinished } from "../core/request.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 
 /** How often all are looked at where the store gives hints, for one may be lost. */
@@ -142,5 +143,5 @@ export function waiter(store: RequestStore): Waiter {
 function cannotTell(): void {}
 
 function isRunning(view: RequestStatus | undefined): boolean {
-  return view?.status === "QUEUED" || view?.status === "PROCESSING";
+  return view !== undefined && !isFinished(view.status);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { InferqError, sentence } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
-import { queuedState } from "../core/request.ts";
+import { isFinished, queuedState } from "../core/request.ts";
 import type { PastAttempt, Request, Submission } from "../core/request.ts";
 import { transition } from "../core/transition.ts";
 import type { RequestEvent, Transition } from "../core/transition.ts";
@@ -45,8 +45,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
   let disposed = false;
 
   function wake(request: Request): void {
-    const finished = request.status === "COMPLETED" || request.status === "FAILED";
-    if (finished) tell({ type: "finished", id: request.id });
+    if (isFinished(request.status)) tell({ type: "finished", id: request.id });
     else if (request.status === "QUEUED") tell({ type: "queued", model: request.model });
   }
 

@@ -4,7 +4,7 @@
  * told at the level `debug` only: a failure's sentence may quote the input.
  */
 import type { Logger } from "pino";
-import type { Failure } from "../core/request.ts";
+import { type Failure, isFinished } from "../core/request.ts";
 import type { ExpiredRequest, RequestStatus, RequestStore, Settlement, Swept } from "../store/store.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -33,7 +33,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
   };
 
   const tellSettled = (view: RequestStatus, settlement: Settlement): void => {
-    if (view.status === "COMPLETED" || view.status === "FAILED") return tellOutcome(view);
+    if (isFinished(view.status)) return tellOutcome(view);
     const fields = { request: view.id, owner: view.owner, model: view.model, attempt: view.leases };
     if (settlement.type === "fail") logger.warn({ ...fields, ...why(settlement.failure) }, "request is tried again");
     else logger.info(fields, "request given back to the queue");
@@ -60,7 +60,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
 
   const tellExpired = (request: ExpiredRequest): void => {
     const { id, owner, model, status } = request;
-    const finished = status === "COMPLETED" || status === "FAILED";
+    const finished = isFinished(status);
     if (!finished) metrics.finished(model, "expired");
     const fields = { request: id, owner, model, status };
     if (finished) logger.debug(fields, "request expired");

@@ -1,5 +1,6 @@
 /** Keeps a worker's leases alive, and tells it which it has lost: at the store's hint, by looking, by heartbeat. */
 import type { Clock } from "../core/clock.ts";
+import { isFinished } from "../core/request.ts";
 import type { Lease, RequestStatus, RequestStore } from "../store/store.ts";
 import type { Log } from "./log.ts";
 
@@ -133,7 +134,7 @@ export class LeaseKeeper {
 
   #judge(held: Held, view: RequestStatus | undefined): void {
     if (view === undefined) this.#lose(held, "gone");
-    else if (view.status === "COMPLETED" || view.status === "FAILED") {
+    else if (isFinished(view.status)) {
       this.#lose(held, view.failure?.code ?? view.status);
     }
   }
