@@ -31,6 +31,7 @@ function submission(): Submission {
     id: newId(),
     model: "mock-inference",
     owner: "bench", // the key of processes.ts; its requests are its own
+    key: "bench",
     input: { json: json! },
     hasFiles: false,
     priority: 0,

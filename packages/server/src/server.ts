@@ -15,6 +15,7 @@ import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
 import { watchSetups } from "./server/watch-setups.ts";
+import { PLAIN_KEY } from "./store/keys.ts";
 import { sqliteStore } from "./store/sqlite/sqlite-store.ts";
 import { logOutput } from "./telemetry/log-output.ts";
 import { metrics as makeMetrics } from "./telemetry/metrics.ts";
@@ -85,7 +86,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     store,
     blobs,
     keys,
-    staticKeys: config.apiKeys.map((key) => ({ ...key, owner: key.name, admin: false, createdAt: 0 })),
+    staticKeys: config.apiKeys.map((key) => ({ ...PLAIN_KEY, ...key, owner: key.name, createdAt: 0 })),
     models: served,
     settings: { ...config, publicUrl: config.publicUrl ?? null, allowPrivate: config.allowPrivate.includes("input") },
     clock,

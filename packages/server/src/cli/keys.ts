@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type Flags, hashKey, loadConfig } from "../config/load.ts";
 import { StartError } from "../config/start-error.ts";
 import { openKeys } from "../server/open-keys.ts";
-import type { KeyStore } from "../store/keys.ts";
+import { PLAIN_KEY, type KeyStore, type Scope } from "../store/keys.ts";
 import { say } from "./say.ts";
 
 export interface CreateOptions extends Flags {
@@ -26,8 +26,10 @@ export async function listKeys(options: Flags): Promise<void> {
   using keys = openKeys(dataDir);
   const list = keys.list();
   if (list.length === 0) say(`No keys in ${dataDir}.`);
-  for (const { name, owner, admin, createdAt } of list) {
-    process.stdout.write([name, owner, admin ? "admin" : "-", new Date(createdAt).toISOString()].join("\t") + "\n");
+  for (const { name, owner, scopes, createdAt } of list) {
+    process.stdout.write(
+      [name, owner, scopes.includes("admin") ? "admin" : "-", new Date(createdAt).toISOString()].join("\t") + "\n",
+    );
   }
 }
 
@@ -43,7 +45,8 @@ export function addKey(
     throw new StartError(`A key's name must be letters, digits, ".", "_" and "-", got ${JSON.stringify(name)}.`);
   }
   try {
-    keys.add({ name, owner: options.owner ?? name, hash, admin: options.admin ?? false, createdAt: Date.now() });
+    const scopes: readonly Scope[] = options.admin === true ? ["submit", "read", "admin"] : PLAIN_KEY.scopes;
+    keys.add({ ...PLAIN_KEY, name, owner: options.owner ?? name, hash, scopes, createdAt: Date.now() });
   } catch (error) {
     throw new StartError((error as Error).message, { cause: error });
   }

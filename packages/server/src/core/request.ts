@@ -17,6 +17,19 @@ export type StoredInput = { readonly json: string } | { readonly key: string };
 /** Lower ones wait for higher ones, but not for ever (see `RequestStore.lease`). */
 export type Priority = -1 | 0 | 1;
 
+/** How a client wants to be told of its request's outcome, by a POST to a server of its own. */
+export interface Webhook {
+  /** Absolute http or https URL. */
+  readonly url: string;
+  /** Of which outcomes it is told; at least one. */
+  readonly events: readonly WebhookEvent[];
+  /** `full`: with the result, as the client would fetch it. `thin`: with where to fetch it. */
+  readonly body: "full" | "thin";
+}
+
+/** The outcomes there are: `failed` is also that of a request that was cancelled or expired without one. */
+export type WebhookEvent = "completed" | "failed";
+
 /** What a client asked for. Written once, at enqueue; of it only `expiresAt` may come nearer. */
 export interface Submission {
   /** UUIDv7. */
@@ -24,6 +37,8 @@ export interface Submission {
   readonly model: string;
   /** Whose request it is; an owner is not its key, so that a key can be rotated. */
   readonly owner: string;
+  /** Name of the key that it came with: limits and fair sharing go by it. */
+  readonly key: string;
   readonly input: StoredInput;
   /** Whether files lie under `<id>/0/` in the blob store. */
   readonly hasFiles: boolean;
@@ -46,8 +61,8 @@ export interface Submission {
   readonly idempotencyDigest: string | null;
   /** The request whose input this one runs again. */
   readonly retryOf: string | null;
-  /** Webhook settings as JSON text. */
-  readonly webhook: string | null;
+  /** Null: nobody is told. */
+  readonly webhook: Webhook | null;
   /** Origin under which the submitter reached the server, for URLs in webhooks. */
   readonly publicBase: string | null;
 }

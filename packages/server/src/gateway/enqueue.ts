@@ -67,6 +67,7 @@ export function enqueuer(context: Context): Enqueue {
         id,
         model,
         owner,
+        key: caller.name,
         input,
         hasFiles,
         priority: options.priority,

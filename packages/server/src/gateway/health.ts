@@ -18,7 +18,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
 export function metricsRoute(app: FastifyInstance, context: GatewayContext): void {
   app.get("/metrics", async (request, reply) => {
     const key = context.authenticate(request.headers);
-    if (!key.admin) throw new InferqError("admin_only");
+    if (!key.scopes.includes("admin")) throw new InferqError("admin_only");
     return reply
       .header("content-type", context.metrics.contentType)
       .header("cache-control", "no-store")

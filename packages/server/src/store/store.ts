@@ -168,9 +168,22 @@ export interface StoreStats {
   readonly syncMs: readonly number[];
 }
 
-/** A latency hint, never the truth: whoever gets none must find out by polling. `finished`: it has an outcome, or is gone. */
+/** How many requests are unfinished, by what limits count; synchronous and O(1). What is being written is not counted yet. */
+export interface Load {
+  /** Of all models. */
+  readonly waiting: number;
+  waitingFor(model: string): number;
+  /** Waiting and running, of those that came with this key. */
+  unfinishedOf(key: string): number;
+}
+
+/**
+ * A latency hint, never the truth: whoever gets none must find out by polling. `changed`: it was leased, or went
+ * back to the queue. `finished`: it has an outcome, or is gone.
+ */
 export type Wake =
   | { readonly type: "queued"; readonly model: string }
+  | { readonly type: "changed"; readonly id: string }
   | { readonly type: "finished"; readonly id: string };
 
 /**

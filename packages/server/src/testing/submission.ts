@@ -11,6 +11,7 @@ export function submissionMaker(clock: Clock): (over?: Partial<Submission>) => S
       id: nextId(),
       model: "mock",
       owner: "alice",
+      key: "alice",
       input: { json: '{"prompt":"a red rose"}' },
       hasFiles: false,
       priority: 0,

@@ -13,7 +13,7 @@ import { buildGateway } from "../../src/gateway/app.ts";
 import type { GatewayOptions, GatewaySettings } from "../../src/gateway/options.ts";
 import { catalog, type ModelState, type ServedModel } from "../../src/model/catalog.ts";
 import { defineModel, media } from "../../src/model/model.ts";
-import type { ApiKey } from "../../src/store/keys.ts";
+import { PLAIN_KEY, type ApiKey } from "../../src/store/keys.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Lease, RequestStore } from "../../src/store/store.ts";
 import type { ManualClock } from "../../src/testing/clock.ts";
@@ -208,7 +208,8 @@ export async function startGateway(
 }
 
 export function apiKey(name: string, secret: string, admin: boolean): ApiKey {
-  return { name, owner: name, hash: createHash("sha256").update(secret).digest("hex"), admin, createdAt: 0 };
+  const hash = createHash("sha256").update(secret).digest("hex");
+  return { ...PLAIN_KEY, name, owner: name, hash, createdAt: 0, ...(admin && { scopes: ["submit", "read", "admin"] }) };
 }
 
 /** One request over a socket of its own, with exactly these headers: fetch would add some, and refuse others. */

@@ -4,12 +4,13 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
+import { type ApiKey, PLAIN_KEY } from "../../src/store/keys.ts";
 import { sqliteKeys } from "../../src/store/sqlite/keys.ts";
 import { directory } from "./directory.ts";
 
 const KEYS = fileURLToPath(new URL("../../src/store/sqlite/keys.ts", import.meta.url));
 
-const key = { name: "laptop", owner: "alice", hash: "a".repeat(64), admin: false, createdAt: 1 };
+const key: ApiKey = { ...PLAIN_KEY, name: "laptop", owner: "alice", hash: "a".repeat(64), createdAt: 1 };
 
 it("sees a key that another process has just added", () => {
   const path = directory();
@@ -17,9 +18,9 @@ it("sees a key that another process has just added", () => {
   using cli = sqliteKeys(path);
   expect(server.find(key.hash)).toBeUndefined();
   cli.add(key);
-  cli.add({ ...key, name: "phone", hash: "b".repeat(64), admin: true, createdAt: 2 });
+  cli.add({ ...key, name: "phone", hash: "b".repeat(64), scopes: ["submit", "read", "admin"], createdAt: 2 });
   expect(server.find(key.hash)).toEqual(key);
-  expect(server.list().map(({ name, admin }) => [name, admin])).toEqual([["laptop", false], ["phone", true]]); // prettier-ignore
+  expect(server.list().map(({ name, scopes }) => [name, scopes.includes("admin")])).toEqual([["laptop", false], ["phone", true]]); // prettier-ignore
 });
 
 it("refuses a second key of the same name, and keeps the first", () => {

@@ -46,7 +46,8 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
   );
   const insert = db.prepare(
     `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, start_deadline,
-      leases, attempts, crashes, input, idempotency_key) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?)`,
+      leases, attempts, crashes, input, idempotency_key, api_key, webhook)
+      VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?)`,
   );
   const lease = db.prepare(
     `UPDATE requests SET status = 1, leases = ?, lease_token = ?, lease_worker = ?, lease_deadline = ?, started_at = ?
@@ -96,6 +97,8 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
         startDeadline,
         input,
         idempotencyKey,
+        op[20],
+        op[15] === null ? 0 : 1,
       );
     } catch (error) {
       if (db.isTransaction) deleteInput.run(input);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { randomToken } from "../../core/ids.ts";
-import type { ApiKey, KeyStore } from "../keys.ts";
+import { PLAIN_KEY, type ApiKey, type KeyStore, type Scope } from "../keys.ts";
 import { migrate } from "./schema.ts";
 
 /** As those of the queue's file. Two processes may open a new file at once, so each may run twice, and the first after the last. */
@@ -41,9 +41,9 @@ export function sqliteKeys(directory: string): KeyStore {
 
   return {
     idSecret: idSecretOf(db)!,
-    add({ name, owner, hash, admin, createdAt }: ApiKey): void {
+    add({ name, owner, hash, scopes, createdAt }: ApiKey): void {
       try {
-        insert.run(name, owner, hash, admin ? 1 : 0, createdAt);
+        insert.run(name, owner, hash, scopes.includes("admin") ? 1 : 0, createdAt);
       } catch (error) {
         if (byName.get(name) === undefined) throw error;
         throw new Error(`There is a key named ${name} already. Choose another name.`, { cause: error });
@@ -97,5 +97,6 @@ function idSecretOf(db: DatabaseSync): string | undefined {
 }
 
 function toKey({ name, owner, hash, admin, created_at: createdAt }: Row): ApiKey {
-  return { name, owner, hash, admin: admin === 1, createdAt };
+  const scopes: readonly Scope[] = admin === 1 ? ["submit", "read", "admin"] : PLAIN_KEY.scopes;
+  return { ...PLAIN_KEY, name, owner, hash, scopes, createdAt };
 }

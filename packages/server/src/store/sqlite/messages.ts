@@ -54,6 +54,7 @@ export type Operation =
       runTimeoutMs: number | null,
       keepMs: number | null,
       retryOf: string | null,
+      apiKey: string,
     ]
   | readonly [
       kind: typeof LEASE,
@@ -139,10 +140,11 @@ export function toTuple(state: RequestState): StateTuple {
 export function enqueueOperation(s: Submission, now: number): Operation {
   const { json = null, key = null } = s.input as { json?: string; key?: string };
   const files = s.hasFiles ? INPUT_FILES : 0;
+  const webhook = s.webhook && JSON.stringify(s.webhook);
   // prettier-ignore
   return [
     ENQUEUE, s.id, now, s.model, s.owner, json, key, files, s.priority, s.createdAt, s.notBefore, s.startDeadline,
-    s.expiresAt, s.idempotencyKey, s.idempotencyDigest, s.webhook, s.publicBase, s.runTimeoutMs, s.keepMs, s.retryOf,
+    s.expiresAt, s.idempotencyKey, s.idempotencyDigest, webhook, s.publicBase, s.runTimeoutMs, s.keepMs, s.retryOf, s.key,
   ];
 }
 

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import type { PastAttempt, Priority, Request, Result, StoredInput } from "../../core/request.ts";
+import type { PastAttempt, Priority, Request, Result, StoredInput, Webhook } from "../../core/request.ts";
 import type { ExpiredRequest, ListWish, RequestStatus } from "../store.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
@@ -36,6 +36,7 @@ interface PastRow extends FailureColumns {
 }
 
 interface WholeRow extends StatusRow, InputRow {
+  readonly api_key: string;
   readonly priority: Priority;
   readonly files: number;
   readonly not_before: number;
@@ -47,7 +48,7 @@ interface WholeRow extends StatusRow, InputRow {
   readonly lease_deadline: number | null;
   readonly idempotency_key: string | null;
   readonly idempotency_digest: string | null;
-  readonly webhook: string | null;
+  readonly webhook_json: string | null;
   readonly public_base: string | null;
   readonly run_timeout_ms: number | null;
   readonly keep_ms: number | null;
@@ -81,7 +82,7 @@ export class Reader implements Disposable {
     this.#db = db;
     this.#status = db.prepare(`SELECT ${STATUS_COLUMNS} FROM requests WHERE id = ?`);
     this.#whole = db.prepare(
-      `SELECT requests.*, inputs.json, inputs.key, inputs.idempotency_digest, inputs.webhook, inputs.public_base,
+      `SELECT requests.*, inputs.json, inputs.key, inputs.idempotency_digest, inputs.webhook AS webhook_json, inputs.public_base,
         inputs.run_timeout_ms, inputs.keep_ms, inputs.retry_of, results.json AS result_json FROM requests JOIN inputs ON inputs.number = requests.input
         LEFT JOIN results ON results.number = requests.result WHERE requests.id = ?`,
     );
@@ -121,6 +122,7 @@ export class Reader implements Disposable {
     if (row === undefined || row.expires_at <= now) return undefined;
     return {
       ...toStatus(id, row),
+      key: row.api_key,
       input: toInput(row),
       hasFiles: (row.files & INPUT_FILES) !== 0,
       priority: row.priority,
@@ -132,7 +134,7 @@ export class Reader implements Disposable {
       runTimeoutMs: row.run_timeout_ms,
       keepMs: row.keep_ms,
       retryOf: row.retry_of,
-      webhook: row.webhook,
+      webhook: row.webhook_json === null ? null : (JSON.parse(row.webhook_json) as Webhook),
       publicBase: row.public_base,
       attempts: row.attempts,
       crashes: row.crashes,

@@ -73,6 +73,10 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (input, attempt)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE requests ADD COLUMN api_key TEXT NOT NULL DEFAULT '';         -- name of the key that it came with
+  ALTER TABLE requests ADD COLUMN webhook INTEGER NOT NULL DEFAULT 0;   -- 1: its outcome is told, as inputs.webhook says
+  `,
 ];
 
 /** Four times SQLite's own: a batch touches fewer pages, and writing them is most of what a commit costs. */

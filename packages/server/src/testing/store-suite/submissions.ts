@@ -14,7 +14,8 @@ export function keepsSubmissions(t: StoreUnderTest): void {
         startDeadline: t.clock.now() + 5_000,
         idempotencyKey: "k",
         idempotencyDigest: "d",
-        webhook: '{"url":"https://example.org"}',
+        key: "laptop",
+        webhook: { url: "https://example.org", events: ["completed"], body: "thin" },
         publicBase: "https://inferq.example.org",
       });
       await t.store.enqueue(asked);
