@@ -86,7 +86,8 @@ export function conflictBody(message: string, { id, status }: Pick<StatusView, "
   return `{"error":${JSON.stringify(message)},"status":"${status}","request_id":"${id}"}`;
 }
 
-function failureFields(view: StatusView): string {
+/** What the body of a failed request has behind its status. */
+export function failureFields(view: Times & Pick<StatusView, "failure">): string {
   return `"error":${JSON.stringify(view.failure?.message ?? "")},"metrics":${metricsJson(view)}`;
 }
 
@@ -97,7 +98,7 @@ function around(start: string, fields: string | StreamedBody): string | Streamed
 }
 
 /** What the body of a completed request has behind its status. */
-function completedFields(result: Result, times: Times, base: string): string | StreamedBody {
+export function completedFields(result: Result, times: Times, base: string): string | StreamedBody {
   switch (result.kind) {
     case "image":
       return imageFields(result, times, base);
