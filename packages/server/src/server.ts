@@ -88,7 +88,12 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     keys,
     staticKeys: config.apiKeys.map((key) => ({ ...PLAIN_KEY, ...key, owner: key.name, createdAt: 0 })),
     models: served,
-    settings: { ...config, publicUrl: config.publicUrl ?? null, allowPrivate: config.allowPrivate.includes("input") },
+    settings: {
+      ...config,
+      publicUrl: config.publicUrl ?? null,
+      allowPrivate: config.allowPrivate.includes("input"),
+      allowPrivateWebhooks: config.allowPrivate.includes("webhook"),
+    },
     clock,
     logger,
     metrics,

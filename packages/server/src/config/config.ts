@@ -59,8 +59,8 @@ export interface Config {
   readonly leaseSeconds?: number;
   /** How long a graceful stop waits for running requests before it gives them back to the queue, in seconds. The whole stop takes at most 20 s more. */
   readonly stopGraceSeconds?: number;
-  /** What may reach private addresses: `input` lets URLs in inputs do so. */
-  readonly allowPrivate?: readonly "input"[];
+  /** What may reach private addresses: `input` lets URLs in inputs do so, `webhook` those that webhooks go to. */
+  readonly allowPrivate?: readonly ("input" | "webhook")[];
   /** Least severe log lines that are written. From `debug` on they quote what models say, which may quote inputs. */
   readonly logLevel?: LogLevel;
 }
@@ -146,7 +146,7 @@ export const CONFIG_SCHEMA: JsonSchema & { readonly properties: Readonly<Record<
     metricsPort: PORT,
     leaseSeconds: { ...SECONDS, default: 30 },
     stopGraceSeconds: { type: "number", minimum: 0, default: 5 },
-    allowPrivate: { type: "array", items: { enum: ["input"] }, default: [] },
+    allowPrivate: { type: "array", items: { enum: ["input", "webhook"] }, default: [] },
     logLevel: { enum: ["trace", "debug", "info", "warn", "error", "fatal", "silent"], default: "info" },
   },
 };

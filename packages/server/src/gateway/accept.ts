@@ -15,6 +15,7 @@ import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqu
 import { fileExpiry } from "./file-life.ts";
 import { requestDigest } from "./idempotency.ts";
 import { type SubmitOptions, submitOptions, toldLife } from "./submit-options.ts";
+import { webhookWish } from "./webhook-wish.ts";
 
 /** Names of unknown fields that fit into a header. */
 const MAX_WARNED_FIELDS = 10;
@@ -64,7 +65,8 @@ export function checkBeforeBody(context: GatewayContext, closing: () => boolean)
     if (entry === undefined) throw new InferqError("unknown_model", { model });
     request.model = entry;
     checkContentType(request);
-    request.submitOptions = submitOptions(request.headers, entry, context.settings);
+    const webhook = webhookWish(request.url, context.settings.allowPrivateWebhooks);
+    request.submitOptions = { ...submitOptions(request.headers, entry, context.settings), webhook };
     const length = Number(request.headers["content-length"] ?? 0);
     const limit = context.settings.bodyLimitBytes;
     if (length > limit) throw new InferqError("body_too_large", { limit });

@@ -80,7 +80,7 @@ export function enqueuer(context: Context): Enqueue {
         idempotencyKey: options.idempotencyKey,
         idempotencyDigest,
         retryOf,
-        webhook: null,
+        webhook: options.webhook,
         publicBase: base,
       };
       const answer = await store.enqueue(submission);

@@ -17,7 +17,9 @@ export async function requestDigest(
   sources: SourceContext,
   options: SubmitOptions,
 ): Promise<string> {
-  const { idempotencyKey: _, ...asked } = options;
+  const { idempotencyKey: _, webhook, ...headers } = options;
+  // One without a webhook has the digest that it had before there were any: an upgrade breaks no replay.
+  const asked = webhook === null ? headers : { ...headers, webhook };
   return await textDigest(canonicalJson([definition.name, await identified(input, definition.input, sources), asked]));
 }
 

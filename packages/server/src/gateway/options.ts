@@ -15,6 +15,8 @@ export interface GatewaySettings {
   readonly mediaLimitBytes: number;
   /** Which private addresses URLs in inputs may name. */
   readonly allowPrivate: AllowPrivate;
+  /** Which private addresses webhooks may go to. */
+  readonly allowPrivateWebhooks: AllowPrivate;
   /** Life of a request, its result and its files from the submit on. */
   readonly resultTtlSeconds: number;
   /** Longest life that a client may ask for. */

@@ -6,9 +6,10 @@ import { extensionOf } from "../blob/content-type.ts";
 import { newBlobKey } from "../blob/key.ts";
 import { InferqError } from "../core/errors.ts";
 import { idTime } from "../core/ids.ts";
-import type { Request } from "../core/request.ts";
+import type { Request, Webhook } from "../core/request.ts";
 import { mapMedia, mediaFields, type StoredMedia } from "../media/media.ts";
 import type { JsonSchema } from "../model/model.ts";
+import type { AllowPrivate } from "../net/address.ts";
 import { retryBody } from "../wire/own.ts";
 import { checkRunnable } from "./accept.ts";
 import { type GatewayContext, sendConflict, sendJson } from "./context.ts";
@@ -17,6 +18,7 @@ import { drainUnread } from "./errors.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
 import { type IdPath, notFound, ownRequest } from "./own-request.ts";
 import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
+import { judgeTarget } from "./webhook-wish.ts";
 
 export function retryRoute(
   app: FastifyInstance,
@@ -49,7 +51,9 @@ export function retryRoute(
     if (model === undefined) throw new InferqError("unknown_model", { model: old.model });
     checkRunnable(model, old.model);
     const { definition } = model;
-    const options = { ...optionsOf(old, settings), idempotencyKey };
+    const { webhook, refusal } = webhookOf(old, settings.allowPrivateWebhooks);
+    if (refusal !== undefined) reply.header("warning", `299 - "Its outcome will not be sent: ${refusal}."`);
+    const options = { ...optionsOf(old, settings), webhook, idempotencyKey };
     const id = ids.make(caller.owner, toldLife(options, settings));
     return answer(
       await enqueue({
@@ -71,7 +75,7 @@ export function retryRoute(
 }
 
 /** What was asked for when `old` was submitted, within what is allowed now. */
-function optionsOf(old: Request, lives: Lives): Omit<SubmitOptions, "idempotencyKey"> {
+function optionsOf(old: Request, lives: Lives): Omit<SubmitOptions, "idempotencyKey" | "webhook"> {
   const { id, priority, createdAt, startDeadline, runTimeoutMs, expiresAt, keepMs } = old;
   return {
     priority,
@@ -80,6 +84,15 @@ function optionsOf(old: Request, lives: Lives): Omit<SubmitOptions, "idempotency
     ttlMs: Math.min(keepMs ?? expiresAt - idTime(id), longestLifeMs(lives)),
     keepUntilRead: keepMs !== null,
   };
+}
+
+/** That of `old`, unless nothing may be sent to its URL any more. */
+function webhookOf(
+  { webhook }: Request,
+  allowPrivate: AllowPrivate,
+): { readonly webhook: Webhook | null; readonly refusal?: string } {
+  const refusal = webhook === null ? undefined : judgeTarget(new URL(webhook.url), allowPrivate);
+  return refusal === undefined ? { webhook } : { webhook: null, refusal };
 }
 
 /** The stored input of `old` with copies of its files, so that the new request needs the old one no more. Throws `gone` where `old` has been deleted or has expired meanwhile. */

@@ -1,8 +1,8 @@
-/** What a submit asks for beside its input, from its headers: priority, times, how long its result is kept, its idempotency key. */
+/** What a submit asks for beside its input. From its headers: priority, times, how long its result is kept, its idempotency key. */
 import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
 import type { NewId } from "../core/ids.ts";
-import type { Priority, Submission } from "../core/request.ts";
+import type { Priority, Submission, Webhook } from "../core/request.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { GatewaySettings } from "./options.ts";
 
@@ -17,6 +17,8 @@ export interface SubmitOptions {
   /** The life begins with the first reading of the result. */
   readonly keepUntilRead: boolean;
   readonly idempotencyKey: string | null;
+  /** Who is told of the outcome; from the query (webhook-wish.ts). */
+  readonly webhook: Webhook | null;
 }
 
 /** The lives that the configuration gives and allows. */
@@ -29,6 +31,7 @@ const NO_OPTIONS: SubmitOptions = {
   ttlMs: null,
   keepUntilRead: false,
   idempotencyKey: null,
+  webhook: null,
 };
 
 const PRIORITIES: ReadonlyMap<string, Priority> = new Map([
@@ -41,7 +44,7 @@ const SECONDS = /^\d{1,12}(?:\.\d{1,12})?$/;
 /** What every log, shell and proxy passes on unchanged. */
 export const IDEMPOTENCY_KEY: RegExp = /^[ -~]{1,255}$/;
 
-/** Reads the options of a submit of `model`. Throws `bad_request` with a sentence that names the header, what it takes and what came. */
+/** Reads the headers of a submit of `model`. Throws `bad_request` with a sentence that names the header, what it takes and what came. */
 export function submitOptions(headers: IncomingHttpHeaders, model: CatalogEntry, lives: Lives): SubmitOptions {
   const priority = headers["x-priority"];
   const start = headers["x-start-timeout"];
@@ -61,6 +64,7 @@ export function submitOptions(headers: IncomingHttpHeaders, model: CatalogEntry,
     ttlMs: millisecondsOf("X-Result-TTL", ttl, longest, `${longest / 1000} seconds, the longest life of a result here`),
     keepUntilRead: keepOf(keep),
     idempotencyKey: keyOf(key),
+    webhook: null,
   };
   const life = lifeMs(options, lives);
   const startTimeoutMs = millisecondsOf("X-Start-Timeout", start, life, `${life / 1000} seconds, the request's life`);

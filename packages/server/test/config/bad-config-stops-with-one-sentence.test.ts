@@ -59,7 +59,7 @@ test.each([
   [{ PORT: "0x10" }, `StartError: PORT must be a whole number from 0 to 65535, got "0x10".`],
   [{ PORT: "-1" }, `StartError: PORT must be a whole number from 0 to 65535, got "-1".`],
   [{ INFERQ_RESULT_TTL_SECONDS: "1h" }, `StartError: INFERQ_RESULT_TTL_SECONDS must be a number above 0, got "1h".`],
-  [{ INFERQ_ALLOW_PRIVATE: "all" }, `StartError: INFERQ_ALLOW_PRIVATE must be one of "input", got "all".`],
+  [{ INFERQ_ALLOW_PRIVATE: "all" }, `StartError: INFERQ_ALLOW_PRIVATE must be one of "input", "webhook", got "all".`],
   [
     { INFERQ_LOG_LEVEL: "loud" },
     `StartError: INFERQ_LOG_LEVEL must be one of "trace", "debug", "info", "warn", "error", "fatal", "silent", got "loud".`,

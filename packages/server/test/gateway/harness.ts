@@ -130,6 +130,7 @@ export async function startGateway(
       bodyLimitBytes: 64 * 1024 * 1024,
       mediaLimitBytes: 64 * 1024 * 1024,
       allowPrivate: false,
+      allowPrivateWebhooks: false,
       resultTtlSeconds: 3600,
       syncTimeoutSeconds: 30,
       waitLimitSeconds: 60,

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { requestDigest, canonicalJson } from "../../src/gateway/idempotency.ts";
 import { submitOptions } from "../../src/gateway/submit-options.ts";
 import type { SourceContext, Upload } from "../../src/media/sources.ts";
+import type { Webhook } from "../../src/core/request.ts";
 import { catalog } from "../../src/model/catalog.ts";
 import { MODELS } from "./harness.ts";
 
@@ -18,6 +19,7 @@ async function digest(
   headers: Readonly<Record<string, string>> = {},
   uploads: ReadonlyMap<string, Upload> = new Map(),
   name = "picture",
+  webhook: Webhook | null = null,
 ): Promise<string> {
   const model = models.find(name)!;
   const sources: SourceContext = {
@@ -26,7 +28,8 @@ async function digest(
     ownBases: ["http://localhost:8787"],
     allowPrivate: false,
   };
-  return await requestDigest(model, model.check(fields).input, sources, submitOptions(headers, model, LIVES));
+  const options = { ...submitOptions(headers, model, LIVES), webhook };
+  return await requestDigest(model, model.check(fields).input, sources, options);
 }
 
 const input = fc.record(
@@ -122,6 +125,20 @@ test("options count as they are meant: 30 and 30.0 seconds are one, a priority t
   ];
   const digests = await Promise.all(different.map((headers) => digest(fields, headers)));
   expect(new Set(digests).size).toBe(different.length);
+});
+
+test("a webhook counts, whoever it goes to, of whatever and in whichever body; none is as it was before there were any", async () => {
+  const hook: Webhook = { url: "https://client.example/hook", events: ["completed", "failed"], body: "full" };
+  const webhooks: readonly (Webhook | null)[] = [
+    null,
+    hook,
+    { ...hook, url: "https://client.example/other" },
+    { ...hook, events: ["failed"] },
+    { ...hook, body: "thin" },
+  ];
+  const digests = await Promise.all(webhooks.map((one) => digest({ prompt: "x" }, {}, new Map(), "picture", one)));
+  expect(new Set(digests).size).toBe(webhooks.length);
+  expect(digests[0]).toBe(hash("sha256", canonicalJson(["picture", { prompt: "x", seed: -1 }, OPTIONS])));
 });
 
 test("a large file is hashed in slices, to the same end", async () => {
