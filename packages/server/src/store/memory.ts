@@ -2,9 +2,10 @@ import type { Clock } from "../core/clock.ts";
 import { InferqError, sentence } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
 import { isFinished, queuedState } from "../core/request.ts";
-import type { PastAttempt, Request, Submission } from "../core/request.ts";
+import type { PastAttempt, Request, Status, Submission } from "../core/request.ts";
 import { transition } from "../core/transition.ts";
 import type { RequestEvent, Transition } from "../core/transition.ts";
+import { LoadCount } from "./load-count.ts";
 import type {
   EnqueueAnswer,
   Finish,
@@ -42,7 +43,16 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
   const listeners = new Set<(wake: Wake) => void>();
   /** Model → leases so far. */
   const leasesOf = new Map<string, number>();
+  const load = new LoadCount();
   let disposed = false;
+
+  /** The request goes from one state to another; none: it is not there. */
+  function count(request: Request, from: Status | undefined, to: Status | undefined): void {
+    const wait = Number(to === "QUEUED") - Number(from === "QUEUED");
+    const live = Number(isUnfinished(to)) - Number(isUnfinished(from));
+    if (wait !== 0) load.addWaiting(request.model, wait);
+    if (live !== 0) load.addUnfinished(request.key, live);
+  }
 
   function wake(request: Request): void {
     if (isFinished(request.status)) tell({ type: "finished", id: request.id });
@@ -62,6 +72,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
   function apply(row: Row, event: RequestEvent, now: number): Transition {
     const next = transition(row.request, event, now);
     if (next.ok) {
+      count(row.request, row.request.status, next.state.status);
       row.request = { ...row.request, ...next.state };
       if (next.past) row.past.push(next.past);
       if (event.type !== "heartbeat") wake(row.request);
@@ -76,9 +87,12 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
   }
 
   function remove(id: string): boolean {
-    const removed = rows.delete(id);
-    if (removed) tell({ type: "finished", id });
-    return removed;
+    const row = rows.get(id);
+    if (row === undefined) return false;
+    rows.delete(id);
+    count(row.request, row.request.status, undefined);
+    tell({ type: "finished", id });
+    return true;
   }
 
   /** The first in the order of leases: by priority, or by age alone. */
@@ -94,6 +108,8 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
   }
 
   return {
+    load,
+
     async enqueue(submission: Submission): Promise<EnqueueAnswer> {
       open();
       const { id, owner, idempotencyKey } = submission;
@@ -109,6 +125,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       if (first !== undefined) return { ok: false, id: first.id, idempotencyDigest: first.idempotencyDigest! };
       const request = { ...submission, ...queuedState(submission) };
       rows.set(id, { request, hasFiles: submission.hasFiles, past: [], told: Infinity });
+      count(request, undefined, request.status);
       wake(request);
       return { ok: true };
     },
@@ -298,6 +315,10 @@ function toStatus(request: Request): RequestStatus {
 function toListed(request: Request): ListedRequest {
   const { priority, idempotencyKey, retryOf } = request;
   return { ...toStatus(request), priority, idempotencyKey, retryOf };
+}
+
+function isUnfinished(status: Status | undefined): boolean {
+  return status === "QUEUED" || status === "PROCESSING";
 }
 
 function byId(a: Row, b: Row): number {

@@ -168,7 +168,12 @@ export interface StoreStats {
   readonly syncMs: readonly number[];
 }
 
-/** How many requests are unfinished, by what limits count; synchronous and O(1). What is being written is not counted yet. */
+/**
+ * How many requests are unfinished, by what limits count; synchronous and O(1). What is being written is
+ * not counted yet, and what has expired is until its rows are removed. While a driver reads its file, after
+ * a start or a failed commit, it counts what it has read: limits guard, and would rather let some more in
+ * for these seconds than refuse everybody.
+ */
 export interface Load {
   /** Of all models. */
   readonly waiting: number;
@@ -202,6 +207,8 @@ export interface RequestStore extends AsyncDisposable {
   list(wish: ListWish): Promise<RequestPage>;
   /** The attempts of a request that ended without an outcome, in their order; none where there is no such request. */
   pastAttempts(id: string): Promise<readonly PastAttempt[]>;
+  /** The same object for the store's whole life. Absent where the driver cannot tell. */
+  readonly load?: Load;
   /** Synchronous, and O(1) however many wait. Undefined where the request is not unfinished, or the driver cannot tell. */
   outlook?(id: string): Outlook | undefined;
   /**

@@ -77,6 +77,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
     get: (id) => store.get(id),
     list: (wish) => store.list(wish),
     pastAttempts: (id) => store.pastAttempts(id),
+    ...(store.load === undefined ? {} : { load: store.load }),
     ...(store.outlook === undefined ? {} : { outlook: store.outlook.bind(store) }),
     async lease(wish) {
       const leases = await store.lease(wish);

@@ -2,14 +2,14 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Priority, Status, Submission } from "../core/request.ts";
 import { memoryStore } from "../store/memory.ts";
-import type { Finish, ListedRequest, ListWish, RequestStore, Settlement } from "../store/store.ts";
+import type { Finish, ListedRequest, ListWish, Load, RequestStore, Settlement } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
 import type { StoreFactory } from "./store-suite/under-test.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =
-  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string | null } // prettier-ignore
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string; readonly idempotencyKey: string | null } // prettier-ignore
   | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
   | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
   | { readonly do: "heartbeat"; readonly leases: readonly number[] }
@@ -22,9 +22,12 @@ type Command =
 
 const failure = { code: "model_error", message: "No." } as const;
 const some = fc.nat({ max: 30 });
-const model = fc.constantFrom("a", "b");
+const MODELS = ["a", "b"];
+const KEYS = ["laptop", "phone", "server"];
+const model = fc.constantFrom(...MODELS);
 const owner = fc.constantFrom("alice", "bob");
-const key = fc.constantFrom(null, null, "k1", "k2");
+const key = fc.constantFrom("laptop", ...KEYS);
+const idempotencyKey = fc.constantFrom(null, null, "k1", "k2");
 /** Milliseconds after the start. */
 const since = fc.constantFrom(0, 1, 1_000, 5_000);
 
@@ -56,6 +59,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       ttl: fc.constantFrom(4_000, 20_000, 60_000),
       owner,
       key,
+      idempotencyKey,
     }),
   },
   {
@@ -150,7 +154,7 @@ class Pair {
     const now = this.#clock.now();
     switch (step.do) {
       case "enqueue": {
-        const { model, priority, delay, startWithin, ttl, owner, key } = step;
+        const { model, priority, delay, startWithin, ttl, owner, key, idempotencyKey } = step;
         const startDeadline = startWithin === null ? null : now + startWithin;
         const asked = this.#submission({
           model,
@@ -159,8 +163,9 @@ class Pair {
           startDeadline,
           expiresAt: now + ttl,
           owner,
-          idempotencyKey: key,
-          idempotencyDigest: key && `${model} ${priority}`,
+          key,
+          idempotencyKey,
+          idempotencyDigest: idempotencyKey && `${model} ${priority}`,
         });
         await this.#both((store) => store.enqueue(asked));
         this.#ids.push(asked.id); // refused or not: both must know as much of it
@@ -266,6 +271,7 @@ class Pair {
       });
     }
     expect(this.#driver.stats().models).toEqual(this.#reference.stats().models);
+    if (this.#driver.load) expect(counted(this.#driver.load)).toEqual(counted(this.#reference.load!));
   }
 
   async #both<T>(ask: (store: RequestStore, own: "driver" | "reference") => Promise<T>): Promise<T> {
@@ -273,6 +279,10 @@ class Pair {
     expect(ours).toEqual(theirs);
     return ours;
   }
+}
+
+function counted(load: Load): unknown {
+  return [load.waiting, MODELS.map((model) => load.waitingFor(model)), KEYS.map((key) => load.unfinishedOf(key))];
 }
 
 /** What a list holds from its first page to its last, however the driver cuts them. */

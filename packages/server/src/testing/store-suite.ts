@@ -4,6 +4,7 @@ import { endings } from "./store-suite/endings.ts";
 import { idempotency } from "./store-suite/idempotency.ts";
 import { leases } from "./store-suite/leases.ts";
 import { lists } from "./store-suite/lists.ts";
+import { load } from "./store-suite/load.ts";
 import { order } from "./store-suite/order.ts";
 import { settling } from "./store-suite/settling.ts";
 import { keepsSubmissions } from "./store-suite/submissions.ts";
@@ -21,6 +22,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
     settling(t);
     endings(t);
     lists(t);
+    load(t);
 
     it("counts what waits and runs of each model, and since when", async () => {
       const since = t.clock.now();

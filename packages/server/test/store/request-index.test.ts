@@ -9,6 +9,7 @@ import { SlotTable } from "../../src/store/sqlite/slot-table.ts";
 const entry = {
   model: "mock",
   owner: "alice",
+  key: "alice",
   status: QUEUED,
   priority: 0,
   leases: 0,

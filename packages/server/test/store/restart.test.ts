@@ -28,6 +28,8 @@ it("finds everything again after a stop, and knows that it was clean", async () 
   expect(store.unclean).toBe(false);
   expect(store.status(done.id)).toMatchObject({ status: "COMPLETED", inferenceMs: 3, finishedAt: clock.now() });
   expect(await store.get(done.id)).toMatchObject({ result });
+  await store.loaded();
+  expect([store.load.waiting, store.load.waitingFor("mock"), store.load.unfinishedOf("alice")]).toEqual([2, 2, 2]);
   expect((await store.lease(one)).map(({ id }) => id)).toEqual([waiting.id]);
   expect(await store.lease(one)).toEqual([]);
   clock.advance(5_000);

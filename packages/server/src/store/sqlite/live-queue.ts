@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
-import type { LeaseWish, ModelDepth, Outlook, RequestStatus, Wake } from "../store.ts";
+import type { LeaseWish, Load, ModelDepth, Outlook, RequestStatus, Wake } from "../store.ts";
 import type { Committed } from "./group-commit.ts";
 import { idFromBytes } from "./id-bytes.ts";
 import * as m from "./messages.ts";
@@ -35,11 +35,20 @@ export class LiveQueue {
   #reader: Reader | null = null;
   #loading: Promise<void> = Promise.resolve();
   #dueTimer: NodeJS.Timeout | undefined;
+  readonly load: Load;
 
   /** `submit` sends an operation to the writer. */
   constructor(clock: Clock, submit: (operation: Operation) => Promise<Answer>) {
     this.#clock = clock;
     this.#submit = submit;
+    const now = (): Load => this.#index.load;
+    this.load = {
+      get waiting() {
+        return now().waiting;
+      },
+      waitingFor: (model) => now().waitingFor(model),
+      unfinishedOf: (key) => now().unfinishedOf(key),
+    };
   }
 
   /** Whether a request that ran when the process before this one ended may still have no outcome. */
@@ -201,7 +210,8 @@ function applyCommitted(index: RequestIndex, operation: Operation, answer: Answe
   switch (operation[0]) {
     case m.ENQUEUE: {
       const [, , , model, owner, , , , priority, createdAt, due, startDeadline, expiresAt] = operation;
-      const entry = { model, owner, status: m.QUEUED, priority, leases: 0, createdAt, expiresAt, due, startDeadline };
+      const made = { model, owner, key: operation[20], status: m.QUEUED, priority, leases: 0 };
+      const entry = { ...made, createdAt, expiresAt, due, startDeadline };
       index.add(id, entry, now);
       break;
     }

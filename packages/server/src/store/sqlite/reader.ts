@@ -106,7 +106,7 @@ export class Reader implements Disposable {
     this.#chunkEnd = db.prepare(`SELECT id FROM requests WHERE id > ? ORDER BY id LIMIT 1 OFFSET ${CHUNK_ROWS - 1}`);
     this.#chunk = db.prepare(
       `SELECT id, model, owner, status, priority, leases, created_at, expires_at, not_before, start_deadline,
-        lease_deadline, started_at
+        lease_deadline, started_at, api_key
         FROM requests WHERE id > ? AND id <= ? AND status < 2`,
     );
     this.#chunk.setReturnArrays(true);
@@ -206,13 +206,14 @@ type ChunkRow = readonly [
   startDeadline: number | null,
   leaseDeadline: number | null,
   startedAt: number | null,
+  key: string,
 ];
 
 function toEntry(row: ChunkRow): { id: Uint8Array; entry: Entry } {
   const [id, model, owner, status, priority, leases, createdAt, expiresAt] = row;
-  const [, , , , , , , , notBefore, startDeadline, leaseDeadline, startedAt] = row;
+  const [, , , , , , , , notBefore, startDeadline, leaseDeadline, startedAt, key] = row;
   const due = status === PROCESSING ? leaseDeadline! : notBefore;
-  const entry = { model, owner, status, priority, leases, createdAt, expiresAt, due, startDeadline, startedAt };
+  const entry = { model, owner, key, status, priority, leases, createdAt, expiresAt, due, startDeadline, startedAt };
   return { id, entry };
 }
 

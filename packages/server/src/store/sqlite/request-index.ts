@@ -1,3 +1,4 @@
+import { LoadCount } from "../load-count.ts";
 import type { ModelDepth, Outlook, RequestStatus } from "../store.ts";
 import { DelayedQueue } from "./delayed-queue.ts";
 import { FinishedRing } from "./finished-ring.ts";
@@ -19,6 +20,7 @@ const RING = 3;
 export interface Entry {
   readonly model: string;
   readonly owner: string;
+  readonly key: string;
   readonly status: number;
   readonly priority: number;
   readonly leases: number;
@@ -46,11 +48,12 @@ export interface Taken {
  * finished lately. It changes only by what has been committed, but for `take`, which reserves.
  */
 export class RequestIndex {
+  readonly load: LoadCount = new LoadCount();
   readonly #slots = new SlotTable();
   readonly #queues: ModelQueue[] = [];
   readonly #modelNumbers = new Map<string, number>();
-  readonly #owners: string[] = [];
-  readonly #ownerNumbers = new Map<string, number>();
+  readonly #owners = new Names();
+  readonly #keys = new Names();
   readonly #delayed = new DelayedQueue(this.#slots);
   readonly #leased = new Set<number>();
   readonly #finished = new FinishedRing();
@@ -63,7 +66,8 @@ export class RequestIndex {
     if (typeof id === "string" ? slots.find(id) >= 0 : slots.has(id)) return;
     const slot = typeof id === "string" ? slots.addText(id) : slots.add(id);
     slots.model[slot] = this.#modelNumber(entry.model);
-    slots.owner[slot] = this.#ownerNumber(entry.owner);
+    slots.owner[slot] = this.#owners.number(entry.owner);
+    slots.key[slot] = this.#keys.number(entry.key);
     slots.priority[slot] = entry.priority;
     slots.leases[slot] = entry.leases;
     slots.createdAt[slot] = entry.createdAt;
@@ -72,13 +76,14 @@ export class RequestIndex {
     slots.startedAt[slot] = (entry.leases > 0 ? entry.startedAt : entry.startDeadline) ?? NaN;
     slots.number[slot] = NaN;
     slots.told[slot] = Infinity;
-    slots.status[slot] = entry.status;
+    slots.status[slot] = GONE;
     slots.place[slot] = NOWHERE;
     const queue = this.#queueOf(slot);
     if (entry.status === PROCESSING) {
       queue.line(slot).await(slot);
       this.#run(slot);
     } else {
+      this.#become(slot, QUEUED);
       if (this.#behind !== null && typeof id === "string") this.#behind.push(slot);
       else queue.join(slot, entry.due <= now);
       this.#wait(slot, now);
@@ -103,7 +108,7 @@ export class RequestIndex {
     const finished = slots.status[slot]! >= COMPLETED;
     return {
       id,
-      owner: this.#owners[slots.owner[slot]!]!,
+      owner: this.#owners.name(slots.owner[slot]!),
       model: this.#queueOf(slot).name,
       status: STATUSES[slots.status[slot]!]!,
       createdAt: slots.createdAt[slot]!,
@@ -144,7 +149,7 @@ export class RequestIndex {
       taken.push({
         id: slots.id(slot),
         model,
-        owner: this.#owners[slots.owner[slot]!]!,
+        owner: this.#owners.name(slots.owner[slot]!),
         createdAt: slots.createdAt[slot]!,
         expiresAt: slots.expiresAt[slot]!,
         attempt: slots.leases[slot]! + 1,
@@ -208,7 +213,7 @@ export class RequestIndex {
       // A chunk read from the file meanwhile may have brought this state already.
       if (slots.status[slot] === QUEUED && slots.place[slot] !== NOWHERE) return;
       this.#stop(slot);
-      slots.status[slot] = QUEUED;
+      this.#become(slot, QUEUED);
       slots.due[slot] = notBefore;
       this.#queueOf(slot).line(slot).rejoin(slot);
       this.#wait(slot, now);
@@ -231,7 +236,7 @@ export class RequestIndex {
     this.#finished.forget(slot);
     this.#stop(slot);
     const wasQueued = slots.status[slot] === QUEUED;
-    slots.status[slot] = GONE;
+    this.#become(slot, GONE);
     if (slots.place[slot] === NOWHERE) slots.free(slot);
     else if (wasQueued) this.#staled(slot);
   }
@@ -292,7 +297,7 @@ export class RequestIndex {
   }
 
   #run(slot: number): void {
-    this.#slots.status[slot] = PROCESSING;
+    this.#become(slot, PROCESSING);
     this.#leased.add(slot);
     this.#queueOf(slot).pace.began();
   }
@@ -305,12 +310,24 @@ export class RequestIndex {
     else if (status[slot] === QUEUED && !Number.isNaN(number[slot]!)) queue.line(slot).leave(slot);
   }
 
+  #become(slot: number, status: number): void {
+    const slots = this.#slots;
+    const before = slots.status[slot]!;
+    slots.status[slot] = status;
+    if ((before === QUEUED) !== (status === QUEUED)) {
+      this.load.addWaiting(this.#queueOf(slot).name, status === QUEUED ? 1 : -1);
+    }
+    if (before <= PROCESSING !== status <= PROCESSING) {
+      this.load.addUnfinished(this.#keys.name(slots.key[slot]!), status <= PROCESSING ? 1 : -1);
+    }
+  }
+
   #finish(slot: number, status: number, finishedAt: number, inferenceMs: number | null): void {
     const slots = this.#slots;
     this.#stop(slot);
     slots.finishedAt[slot] = finishedAt;
     slots.inferenceMs[slot] = inferenceMs ?? NaN;
-    slots.status[slot] = status;
+    this.#become(slot, status);
     if (slots.place[slot] === NOWHERE) this.#left(slot);
     else this.#staled(slot);
   }
@@ -350,12 +367,22 @@ export class RequestIndex {
     this.#modelNumbers.set(name, this.#queues.length);
     return this.#queues.push(new ModelQueue(name, this.#slots, (slot) => this.#left(slot))) - 1;
   }
+}
 
-  #ownerNumber(name: string): number {
-    const known = this.#ownerNumbers.get(name);
+/** Names and their numbers, which take less room. */
+class Names {
+  readonly #names: string[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  name(number: number): string {
+    return this.#names[number]!;
+  }
+
+  number(name: string): number {
+    const known = this.#numbers.get(name);
     if (known !== undefined) return known;
-    this.#ownerNumbers.set(name, this.#owners.length);
-    return this.#owners.push(name) - 1;
+    this.#numbers.set(name, this.#names.length);
+    return this.#names.push(name) - 1;
   }
 }
 

@@ -15,6 +15,8 @@ export class SlotTable {
   place: Uint8Array = new Uint8Array(0);
   model: Uint16Array = new Uint16Array(0);
   owner: Uint32Array = new Uint32Array(0);
+  /** The key that it came with. */
+  key: Uint32Array = new Uint32Array(0);
   priority: Int8Array = new Int8Array(0);
   /** 1: it stands aside in its line; see `WaitingLine`. */
   aside: Uint8Array = new Uint8Array(0);
@@ -177,6 +179,7 @@ export class SlotTable {
     this.place = copied(this.place, new Uint8Array(length));
     this.model = copied(this.model, new Uint16Array(length));
     this.owner = copied(this.owner, new Uint32Array(length));
+    this.key = copied(this.key, new Uint32Array(length));
     this.priority = copied(this.priority, new Int8Array(length));
     this.aside = copied(this.aside, new Uint8Array(length));
     this.leases = copied(this.leases, new Uint32Array(length));

@@ -12,6 +12,7 @@ import type {
   LeaseWish,
   ListedRequest,
   ListWish,
+  Load,
   Outlook,
   RequestPage,
   RequestStatus,
@@ -45,6 +46,7 @@ export interface SqliteStore extends RequestStore {
   /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
+  readonly load: Load;
   outlook(id: string): Outlook | undefined;
   /** Resolves when the index is loaded. Status polls and submits need not wait for it; leases do. */
   loaded(): Promise<void>;
@@ -113,6 +115,10 @@ class Store implements SqliteStore {
     const now = this.#clock.now();
     const status = this.#queue.status(id, now);
     return status === undefined ? this.#read((reader) => reader.status(id, now)) : (status ?? undefined);
+  }
+
+  get load(): Load {
+    return this.#queue.load;
   }
 
   outlook(id: string): Outlook | undefined {
