@@ -5,7 +5,8 @@ import { idTime } from "../core/ids.ts";
 import type { ListedRequest, ListWish, RequestPage, RequestStore } from "../store/store.ts";
 import { listBody } from "../wire/own.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
-import { cursorOf, readListQuery } from "./list-query.ts";
+import { readListQuery } from "./list-query.ts";
+import { cursorOf, nextLink } from "./query.ts";
 
 /** A filter that hardly anything matches is answered with what so many steps of the store found, and the cursor to go on. */
 const MAX_STEPS = 100;
@@ -25,10 +26,7 @@ export function listRoute(app: FastifyInstance, context: GatewayContext): void {
     const { requests, next } = await fullPage(store, wish);
     const base = context.baseOf(request.raw);
     const cursor = next === null ? null : cursorOf(next);
-    if (cursor !== null) {
-      const further = new URLSearchParams({ ...query, cursor });
-      reply.header("link", `<${base}/v2/requests?${further.toString()}>; rel="next"`);
-    }
+    if (cursor !== null) reply.header("link", nextLink(base, "/v2/requests", query, cursor));
     return sendJson(reply, listBody(requests, cursor, base));
   });
 }

@@ -1,8 +1,8 @@
 /** How a submit asks to be told of the outcome: `?webhook=`, `?webhook_events=`, `?webhook_body=`. */
-import { InferqError } from "../core/errors.ts";
 import type { Webhook, WebhookEvent } from "../core/request.ts";
 import type { AllowPrivate } from "../net/address.ts";
 import { judgeUrl } from "../net/guard.ts";
+import { bad, glimpse } from "./query.ts";
 
 /** Longest URL, in characters of its ASCII form: what every server and proxy takes. */
 const MAX_URL = 2_048;
@@ -43,7 +43,7 @@ function checkNames(query: URLSearchParams): void {
   for (const name of query.keys()) {
     if (PARAMETERS.has(name) || !(hasWebhook || name.startsWith("webhook"))) continue;
     throw bad(
-      `There is no query parameter ${shown(name)} here; of a webhook there are webhook, webhook_events and webhook_body. ` +
+      `There is no query parameter ${glimpse(name)} here; of a webhook there are webhook, webhook_events and webhook_body. ` +
         "If it is a part of the webhook's own URL, percent-encode that URL.",
     );
   }
@@ -59,11 +59,11 @@ function urlOf(text: string, allowPrivate: AllowPrivate): string {
   // The parser would drop or encode what is no part of a URL.
   const url = /[\0- \x7f]/.test(text) ? null : URL.parse(text);
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw bad(`webhook must be an absolute http or https URL, such as https://example.com/hook, got ${shown(text)}.`);
+    throw bad(`webhook must be an absolute http or https URL, such as https://example.com/hook, got ${glimpse(text)}.`);
   }
   const { href } = url;
   if (href.length > MAX_URL) {
-    throw bad(`webhook must be a URL of at most ${MAX_URL} characters, got ${href.length}: ${shown(text)}.`);
+    throw bad(`webhook must be a URL of at most ${MAX_URL} characters, got ${href.length}: ${glimpse(text)}.`);
   }
   if (url.username !== "" || url.password !== "") {
     throw bad(
@@ -71,7 +71,7 @@ function urlOf(text: string, allowPrivate: AllowPrivate): string {
     );
   }
   if (href.includes("#")) {
-    throw bad(`webhook must be a URL without a fragment, which is never sent: leave out ${shown(url.hash || "#")}.`);
+    throw bad(`webhook must be a URL without a fragment, which is never sent: leave out ${glimpse(url.hash || "#")}.`);
   }
   const refusal = judgeTarget(url, allowPrivate);
   if (refusal === undefined) return href;
@@ -84,20 +84,11 @@ function eventsOf(text: string | undefined): readonly WebhookEvent[] {
   const words: readonly string[] = text.split(",").map((word) => word.trim());
   const found = EVENTS.filter((event) => words.includes(event));
   if (words.every((word) => found.some((event) => event === word))) return found;
-  throw bad(`webhook_events must be completed, failed or both with a comma between, got ${shown(text)}.`);
+  throw bad(`webhook_events must be completed, failed or both with a comma between, got ${glimpse(text)}.`);
 }
 
 function bodyOf(text: string | undefined): Webhook["body"] {
   const body = BODIES.find((one) => one === (text ?? "full"));
-  if (body === undefined) throw bad(`webhook_body must be full or thin, got ${shown(text ?? "")}.`);
+  if (body === undefined) throw bad(`webhook_body must be full or thin, got ${glimpse(text ?? "")}.`);
   return body;
-}
-
-/** The client's own text, short enough for a sentence. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60).toWellFormed()}…` : text);
-}
-
-function bad(detail: string): InferqError {
-  return new InferqError("bad_request", { detail });
 }
