@@ -90,6 +90,9 @@ export function transition(state: RequestState, event: RequestEvent, now: number
   }
 }
 
+/** What is told of a request that expires unfinished: its outcome is that it has none. */
+export const EXPIRED: Failure = { code: "expired", message: "The request expired before it had an outcome." };
+
 const LOST = {
   kind: "crash",
   failure: { code: "lease_lost", message: "The worker that ran this request went silent and its lease ran out." },

@@ -3,9 +3,10 @@ import { InferqError, sentence } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
 import { isFinished, queuedState } from "../core/request.ts";
 import type { PastAttempt, Request, Status, Submission } from "../core/request.ts";
-import { transition } from "../core/transition.ts";
+import { EXPIRED, transition } from "../core/transition.ts";
 import type { RequestEvent, Transition } from "../core/transition.ts";
 import { LoadCount } from "./load-count.ts";
+import { memoryDeliveries } from "./memory-deliveries.ts";
 import type {
   EnqueueAnswer,
   Finish,
@@ -17,9 +18,9 @@ import type {
   Outlook,
   RequestPage,
   RequestStatus,
-  RequestStore,
   SettleAnswer,
   Settlement,
+  StoreDriver,
   StoreStats,
   Swept,
   Wake,
@@ -38,13 +39,14 @@ interface Row {
 const OLDEST_EVERY = 8;
 
 /** The reference: a map and a sort. Durable until the process ends; every other driver must agree with it. */
-export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore {
+export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   const rows = new Map<string, Row>();
   const listeners = new Set<(wake: Wake) => void>();
   /** Model → leases so far. */
   const leasesOf = new Map<string, number>();
   const load = new LoadCount();
   let disposed = false;
+  const deliveries = memoryDeliveries({ clock, lives: (id) => live(id, clock.now()) !== undefined, open });
 
   /** The request goes from one state to another; none: it is not there. */
   function count(request: Request, from: Status | undefined, to: Status | undefined): void {
@@ -75,6 +77,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       count(row.request, row.request.status, next.state.status);
       row.request = { ...row.request, ...next.state };
       if (next.past) row.past.push(next.past);
+      if (isFinished(row.request.status)) deliveries.made(row.request);
       if (event.type !== "heartbeat") wake(row.request);
     }
     return next;
@@ -90,6 +93,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
     const row = rows.get(id);
     if (row === undefined) return false;
     rows.delete(id);
+    deliveries.removed(id);
     count(row.request, row.request.status, undefined);
     tell({ type: "finished", id });
     return true;
@@ -109,6 +113,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
 
   return {
     load,
+    deliveries: deliveries.store,
 
     async enqueue(submission: Submission): Promise<EnqueueAnswer> {
       open();
@@ -237,8 +242,12 @@ export function memoryStore({ clock }: { readonly clock: Clock }): RequestStore 
       open();
       const now = clock.now();
       if (finish.type === "expire") {
-        const expired = (rows.get(id)?.request.expiresAt ?? Infinity) <= now;
-        return expired && remove(id);
+        const request = rows.get(id)?.request;
+        if (request === undefined || request.expiresAt > now) return false;
+        if (!isFinished(request.status)) {
+          deliveries.made({ ...request, status: "FAILED", finishedAt: now, failure: EXPIRED });
+        }
+        return remove(id);
       }
       const row = live(id, now);
       if (row === undefined) return false;

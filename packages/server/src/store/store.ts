@@ -13,6 +13,7 @@ import type {
   Submission,
 } from "../core/request.ts";
 import type { FailKind, Refusal } from "../core/transition.ts";
+import type { DeliveryStore } from "./deliveries.ts";
 
 /** The light view that answers a status poll; costs no read of input or result. */
 export interface RequestStatus {
@@ -230,4 +231,9 @@ export interface RequestStore extends AsyncDisposable {
   stats(): StoreStats;
   /** Calls `listener` on changes others may wait for; returns the function that stops it. */
   onWake?(listener: (wake: Wake) => void): () => void;
+}
+
+/** What a driver opens: the stores that share its transaction. Closing it closes all of them. */
+export interface StoreDriver extends RequestStore {
+  readonly deliveries: DeliveryStore;
 }

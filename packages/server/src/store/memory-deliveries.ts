@@ -1,0 +1,182 @@
+import type { Clock } from "../core/clock.ts";
+import type { Request, Webhook } from "../core/request.ts";
+import { appended, eventOf, hostOf } from "./delivery.ts";
+import type {
+  Delivery,
+  DeliveryMark,
+  DeliveryPage,
+  DeliveryStore,
+  DeliveryWish,
+  ListedDelivery,
+} from "./deliveries.ts";
+
+interface Row {
+  delivery: Delivery;
+  readonly host: string;
+  /** When it was made, or asked for last. */
+  askedAt: number;
+}
+
+/** What the requests' part of the store tells this one, and asks it. */
+export interface MemoryDeliveries {
+  readonly store: DeliveryStore;
+  /** `request` has got its outcome. */
+  made(request: Request): void;
+  /** The request is gone. */
+  removed(id: string): void;
+}
+
+export interface MemoryRequests {
+  readonly clock: Clock;
+  /** Whether the request is there, and has not expired. */
+  lives(id: string): boolean;
+  /** Throws once the store is closed. */
+  open(): void;
+}
+
+/** The reference: a map and a sort. */
+export function memoryDeliveries({ clock, lives, open }: MemoryRequests): MemoryDeliveries {
+  const rows = new Map<string, Row>();
+  const listeners = new Set<(id: string, host: string) => void>();
+
+  /** One that was delivered is there as long as its request is. */
+  function found(id: string): Row | undefined {
+    const row = rows.get(id);
+    return row?.delivery.state === "delivered" && !lives(id) ? undefined : row;
+  }
+
+  function pending(): Row[] {
+    return [...rows.values()].filter(({ delivery }) => delivery.state === "pending");
+  }
+
+  function dueAt(now: number): Row[] {
+    return pending().filter(({ delivery }) => delivery.dueAt! <= now);
+  }
+
+  function tell(id: string, host: string): void {
+    for (const listener of listeners) listener(id, host);
+  }
+
+  function make(request: Request, { url, body }: Webhook): void {
+    const { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, result, failure } = request;
+    const ended = status === "COMPLETED" ? status : "FAILED";
+    const madeAt = finishedAt!;
+    const delivery: Delivery = {
+      id,
+      owner,
+      event: eventOf(ended),
+      url,
+      createdAt: madeAt,
+      state: "pending",
+      tries: 0,
+      dueAt: madeAt,
+      attempts: [],
+      body,
+      base: request.publicBase ?? "",
+      outcome: { model, status: ended, createdAt, startedAt, finishedAt: madeAt, inferenceMs, result, failure },
+    };
+    const host = hostOf(url);
+    rows.set(id, { delivery, host, askedAt: madeAt });
+    tell(id, host);
+  }
+
+  const store: DeliveryStore = {
+    async dueHosts(now, after, limit) {
+      const hosts = new Set(dueAt(now).map(({ host }) => host));
+      return [...hosts]
+        .filter((host) => after === null || host > after)
+        .sort()
+        .slice(0, limit);
+    },
+
+    async due(host, now, limit) {
+      return dueAt(now)
+        .filter((row) => row.host === host)
+        .map(({ delivery }) => delivery)
+        .sort((a, b) => a.dueAt! - b.dueAt! || (a.id < b.id ? -1 : 1))
+        .slice(0, limit);
+    },
+
+    async nextDue() {
+      const times = pending().map(({ delivery }) => delivery.dueAt!);
+      return times.length === 0 ? undefined : Math.min(...times);
+    },
+
+    async get(id) {
+      return found(id)?.delivery;
+    },
+
+    async list({ owner, state, before, limit }: DeliveryWish): Promise<DeliveryPage> {
+      const all = [...rows.keys()]
+        .flatMap((id) => found(id)?.delivery ?? [])
+        .filter((delivery) => delivery.owner === owner && (state === undefined || delivery.state === state))
+        .filter(({ id }) => before === undefined || id < before)
+        .sort((a, b) => (a.id > b.id ? -1 : 1));
+      const deliveries = all.slice(0, limit).map(toListed);
+      return { deliveries, next: all.length > limit ? deliveries.at(-1)!.id : null };
+    },
+
+    async mark(id: string, mark: DeliveryMark) {
+      open();
+      const row = rows.get(id);
+      if (row?.delivery.state !== "pending") return false;
+      const { delivery, askedAt } = row;
+      const tried = { ...delivery, tries: delivery.tries + 1, attempts: appended(delivery.attempts, mark.attempt) };
+      if (mark.type === "delivered") row.delivery = { ...tried, state: "delivered", dueAt: null };
+      else if (askedAt > mark.attempt.at) row.delivery = tried;
+      else if (mark.type === "retry") row.delivery = { ...tried, dueAt: mark.dueAt };
+      else row.delivery = { ...tried, state: "failed", dueAt: null };
+      if (found(id) === undefined) rows.delete(id);
+      return true;
+    },
+
+    async giveUp(madeBefore, forgetBefore, limit) {
+      open();
+      const oldest = [...rows.values()].sort(
+        (a, b) => a.askedAt - b.askedAt || (a.delivery.id < b.delivery.id ? -1 : 1),
+      );
+      const forgotten = oldest.filter((row) => row.delivery.state === "failed" && row.askedAt < forgetBefore);
+      const givenUp = oldest
+        .filter((row) => row.delivery.state === "pending" && row.askedAt < madeBefore)
+        .slice(0, limit);
+      for (const { delivery } of forgotten.slice(0, limit)) rows.delete(delivery.id);
+      for (const row of givenUp) row.delivery = { ...row.delivery, state: "failed", dueAt: null };
+      return givenUp.length;
+    },
+
+    async redeliver(id) {
+      open();
+      const row = found(id);
+      if (row === undefined) return false;
+      row.askedAt = clock.now();
+      row.delivery = { ...row.delivery, state: "pending", dueAt: row.askedAt };
+      tell(id, row.host);
+      return true;
+    },
+
+    get pending() {
+      return pending().length;
+    },
+
+    onDue(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+
+  return {
+    store,
+    made(request) {
+      const { webhook, status } = request;
+      if (webhook?.events.includes(eventOf(status === "COMPLETED" ? status : "FAILED"))) make(request, webhook);
+    },
+    removed(id) {
+      if (rows.get(id)?.delivery.state === "delivered") rows.delete(id);
+    },
+  };
+}
+
+function toListed(delivery: Delivery): ListedDelivery {
+  const { id, owner, event, url, createdAt, state, tries, dueAt, attempts } = delivery;
+  return { id, owner, event, url, createdAt, state, tries, dueAt, attempts };
+}
