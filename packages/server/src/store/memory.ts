@@ -7,6 +7,7 @@ import { EXPIRED, transition } from "../core/transition.ts";
 import type { RequestEvent, Transition } from "../core/transition.ts";
 import { LoadCount } from "./load-count.ts";
 import { memoryDeliveries } from "./memory-deliveries.ts";
+import { MemoryEventLog } from "./memory-event-log.ts";
 import type {
   EnqueueAnswer,
   Finish,
@@ -41,6 +42,7 @@ const OLDEST_EVERY = 8;
 /** The reference: a map and a sort. Durable until the process ends; every other driver must agree with it. */
 export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   const rows = new Map<string, Row>();
+  const events = new MemoryEventLog(clock);
   const listeners = new Set<(wake: Wake) => void>();
   /** Model → leases so far. */
   const leasesOf = new Map<string, number>();
@@ -56,9 +58,13 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
     if (live !== 0) load.addUnfinished(request.key, live);
   }
 
-  function wake(request: Request): void {
-    if (isFinished(request.status)) tell({ type: "finished", id: request.id });
-    else if (request.status === "QUEUED") tell({ type: "queued", model: request.model });
+  /** The row has changed: whoever waits for that is told. */
+  function changed({ id, model, status, lease, leases }: Request): void {
+    if (lease === null) events.ended(id);
+    else events.leased(id, lease.token, leases);
+    if (isFinished(status)) return tell({ type: "finished", id });
+    if (status === "QUEUED") tell({ type: "queued", model });
+    tell({ type: "changed", id });
   }
 
   function tell(hint: Wake): void {
@@ -78,7 +84,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
       row.request = { ...row.request, ...next.state };
       if (next.past) row.past.push(next.past);
       if (isFinished(row.request.status)) deliveries.made(row.request);
-      if (event.type !== "heartbeat") wake(row.request);
+      if (event.type !== "heartbeat") changed(row.request);
     }
     return next;
   }
@@ -94,6 +100,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
     if (row === undefined) return false;
     rows.delete(id);
     deliveries.removed(id);
+    events.gone(id);
     count(row.request, row.request.status, undefined);
     tell({ type: "finished", id });
     return true;
@@ -114,6 +121,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   return {
     load,
     deliveries: deliveries.store,
+    events,
 
     async enqueue(submission: Submission): Promise<EnqueueAnswer> {
       open();
@@ -131,7 +139,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
       const request = { ...submission, ...queuedState(submission) };
       rows.set(id, { request, hasFiles: submission.hasFiles, past: [], told: Infinity });
       count(request, undefined, request.status);
-      wake(request);
+      tell({ type: "queued", model: submission.model });
       return { ok: true };
     },
 

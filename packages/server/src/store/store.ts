@@ -14,6 +14,7 @@ import type {
 } from "../core/request.ts";
 import type { FailKind, Refusal } from "../core/transition.ts";
 import type { DeliveryStore } from "./deliveries.ts";
+import type { EventLog } from "./events.ts";
 
 /** The light view that answers a status poll; costs no read of input or result. */
 export interface RequestStatus {
@@ -236,4 +237,5 @@ export interface RequestStore extends AsyncDisposable {
 /** What a driver opens: the stores that share its transaction. Closing it closes all of them. */
 export interface StoreDriver extends RequestStore {
   readonly deliveries: DeliveryStore;
+  readonly events: EventLog;
 }

@@ -37,17 +37,29 @@ export function storeSuite(name: string, open: StoreFactory): void {
       });
     });
 
-    it("hints when something is queued and when something is finished", async () => {
+    it("hints when something is queued, is leased, goes back, and is finished", async () => {
       const heard: Wake[] = [];
       const stop = t.store.onWake?.((wake) => heard.push(wake));
       if (stop === undefined) return;
       const id = await t.enqueue();
       expect(heard.splice(0)).toEqual([{ type: "queued", model: "mock" }]);
       const { token } = await t.leaseOne();
+      expect(heard.splice(0)).toEqual([{ type: "changed", id }]);
+      await t.store.heartbeat([{ id, token }], 30_000);
+      expect(heard).toEqual([]);
       await t.store.settle(id, token, { type: "release" });
-      expect(heard.splice(0)).toEqual([{ type: "queued", model: "mock" }]);
+      expect(heard.splice(0)).toEqual([
+        { type: "queued", model: "mock" },
+        { type: "changed", id },
+      ]);
+      await t.leaseOne();
+      t.clock.advance(30_000);
+      heard.splice(0);
+      await t.store.sweep(10);
+      expect(heard.splice(0)).toContainEqual({ type: "changed", id });
+      t.clock.advance(1_000);
       await t.store.settle(id, (await t.leaseOne()).token, COMPLETE);
-      expect(heard.splice(0)).toEqual([{ type: "finished", id }]);
+      expect(heard.splice(0).at(-1)).toEqual({ type: "finished", id });
       stop();
       await t.enqueue();
       expect(heard).toEqual([]);

@@ -1,4 +1,6 @@
 import { memoryStore } from "../../src/store/memory.ts";
+import { eventLogSuite } from "../../src/testing/event-log-suite.ts";
 import { storeSuite } from "../../src/testing/store-suite.ts";
 
 storeSuite("memory", async (clock) => memoryStore({ clock }));
+eventLogSuite("memory", async (clock) => memoryStore({ clock }));

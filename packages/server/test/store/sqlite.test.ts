@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { eventLogSuite } from "../../src/testing/event-log-suite.ts";
 import { storeModel } from "../../src/testing/store-model.ts";
 import { storeSuite } from "../../src/testing/store-suite.ts";
 import type { StoreFactory } from "../../src/testing/store-suite/under-test.ts";
@@ -13,3 +14,4 @@ const open: StoreFactory = (clock) => sqliteStore({ directory: mkdtempSync(join(
 
 storeSuite("sqlite", open);
 storeModel("sqlite", open);
+eventLogSuite("sqlite", open);

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
+import type { MemoryEventLog } from "../memory-event-log.ts";
 import type { LeaseWish, Load, ModelDepth, Outlook, RequestStatus, Wake } from "../store.ts";
 import type { Committed } from "./group-commit.ts";
 import { idFromBytes } from "./id-bytes.ts";
@@ -21,6 +22,7 @@ const ENDS: ReadonlySet<number> = new Set([m.COMPLETE, m.DELETE, m.EXPIRE]);
  */
 export class LiveQueue {
   readonly #clock: Clock;
+  readonly #events: MemoryEventLog;
   readonly #submit: (operation: Operation) => Promise<Answer>;
   readonly #listeners = new Set<(wake: Wake) => void>();
   readonly #recentInputs = new RecentInputs();
@@ -37,9 +39,10 @@ export class LiveQueue {
   #dueTimer: NodeJS.Timeout | undefined;
   readonly load: Load;
 
-  /** `submit` sends an operation to the writer. */
-  constructor(clock: Clock, submit: (operation: Operation) => Promise<Answer>) {
+  /** `events` is told of the leases that end; `submit` sends an operation to the writer. */
+  constructor(clock: Clock, events: MemoryEventLog, submit: (operation: Operation) => Promise<Answer>) {
     this.#clock = clock;
+    this.#events = events;
     this.#submit = submit;
     const now = (): Load => this.#index.load;
     this.load = {
@@ -114,28 +117,32 @@ export class LiveQueue {
   /** What is durable becomes true in memory, and whoever waits for it is told. */
   committed(batch: readonly Committed[]): void {
     const finished: string[] = [];
+    const changed: string[] = [];
     const queued = new Set<string>();
     for (const { operation, answer } of batch) {
       const id = operation[1];
       applyCommitted(this.#index, operation, answer);
+      fence(this.#events, operation, answer);
       if (operation[0] === m.ENQUEUE && answer === true) {
         this.#recentInputs.remember(id, operation[5], operation[17]);
         queued.add(operation[3]);
       } else if (answer === true && ENDS.has(operation[0])) finished.push(id);
+      else if (answer === true && operation[0] === m.LEASE) changed.push(id);
       else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
       else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
+        changed.push(id);
       }
     }
     if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
-    this.#wake(queued, finished);
+    this.#wake(queued, changed, finished);
     this.#armDueTimer();
   }
 
   /** Makes leasable what has become due. */
   promote(now: number): void {
-    this.#wake(this.#index.promote(now), []);
+    this.#wake(this.#index.promote(now), [], []);
   }
 
   onWake(listener: (wake: Wake) => void): () => void {
@@ -143,9 +150,10 @@ export class LiveQueue {
     return () => this.#listeners.delete(listener);
   }
 
-  #wake(models: ReadonlySet<string>, finished: readonly string[]): void {
+  #wake(models: ReadonlySet<string>, changed: readonly string[], finished: readonly string[]): void {
     for (const listener of this.#listeners) {
       for (const model of models) listener({ type: "queued", model });
+      for (const id of changed) listener({ type: "changed", id });
       for (const id of finished) listener({ type: "finished", id });
     }
   }
@@ -228,6 +236,31 @@ function applyCommitted(index: RequestIndex, operation: Operation, answer: Answe
     case m.EXPIRE_BY:
       index.expireBy(id, operation[3]);
       break;
+    default:
+  }
+}
+
+/** Ends a lease in the event log, where `operation` has, or was refused because it no longer held. */
+function fence(events: MemoryEventLog, operation: Operation, answer: Answer): void {
+  const id = operation[1];
+  switch (operation[0]) {
+    case m.LEASE:
+    case m.HEARTBEAT:
+      if (typeof answer === "string") events.ended(id, operation[3]);
+      return;
+    case m.COMPLETE:
+    case m.FAIL:
+    case m.RELEASE:
+      if (answer === true || typeof answer === "string" || m.isTuple(answer)) events.ended(id, operation[3]);
+      return;
+    case m.LOST:
+    case m.CANCEL:
+      if (m.isTuple(answer)) events.ended(id);
+      return;
+    case m.DELETE:
+    case m.EXPIRE:
+      if (answer === true) events.gone(id);
+      return;
     default:
   }
 }

@@ -5,6 +5,8 @@ import type { Clock } from "../../core/clock.ts";
 import { InferqError, sentence } from "../../core/errors.ts";
 import { isId, randomToken } from "../../core/ids.ts";
 import type { PastAttempt, Request, Submission } from "../../core/request.ts";
+import type { EventLog } from "../events.ts";
+import { MemoryEventLog } from "../memory-event-log.ts";
 import type {
   EnqueueAnswer,
   Finish,
@@ -43,6 +45,7 @@ export interface SqliteStoreOptions {
 }
 
 export interface SqliteStore extends RequestStore {
+  readonly events: EventLog;
   /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
@@ -68,6 +71,7 @@ export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Pro
 }
 
 class Store implements SqliteStore {
+  readonly events: MemoryEventLog;
   readonly #path: string;
   readonly #clock: Clock;
   readonly #unlock: () => void;
@@ -82,7 +86,8 @@ class Store implements SqliteStore {
     this.#path = path;
     this.#clock = clock;
     this.#unlock = unlock;
-    this.#queue = new LiveQueue(clock, (operation) => this.#commits.submit(operation));
+    this.events = new MemoryEventLog(clock);
+    this.#queue = new LiveQueue(clock, this.events, (operation) => this.#commits.submit(operation));
     this.#commits = new GroupCommit(path, {
       committed: (batch) => this.#queue.committed(batch),
       broken: () => this.#closeReader(),
@@ -158,10 +163,15 @@ class Store implements SqliteStore {
       const { id, attempt } = taken;
       const token = randomToken();
       leases.push({ ...taken, token, deadline });
+      this.events.leased(id, token, attempt);
       const write = this.#commits.submit([m.LEASE, id, now, token, worker, deadline, attempt]);
-      written.push(write.then((answer) => answer === true));
-      // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
-      if (!durable) written.at(-1)!.catch(() => this.#queue.notWritten(id, attempt));
+      const held = write.then((answer) => answer === true);
+      written.push(held);
+      held.catch(() => {
+        this.events.ended(id, token);
+        // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
+        if (!durable) this.#queue.notWritten(id, attempt);
+      });
     }
     if (!durable) return leases;
     const held = await Promise.all(written);
