@@ -9,9 +9,9 @@ export function eventOf(status: Outcome["status"]): WebhookEvent {
   return status === "COMPLETED" ? "completed" : "failed";
 }
 
-/** The host that `url` names; of none, which nobody can be told by, the empty one. Never throws: an outcome is written whatever its webhook. */
+/** The host that `url` names; one that no name server knows (RFC 2606 §2) where it names none. Never throws: an outcome is written whatever its webhook. */
 export function hostOf(url: string): string {
-  return URL.parse(url)?.host ?? "";
+  return URL.parse(url)?.host || "invalid";
 }
 
 export function appended(attempts: readonly DeliveryAttempt[], attempt: DeliveryAttempt): DeliveryAttempt[] {

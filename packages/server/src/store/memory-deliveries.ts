@@ -29,9 +29,9 @@ export interface MemoryDeliveries {
 export interface MemoryRequests {
   readonly clock: Clock;
   /** Whether the request is there, and has not expired. */
-  lives(id: string): boolean;
+  readonly lives: (id: string) => boolean;
   /** Throws once the store is closed. */
-  open(): void;
+  readonly open: () => void;
 }
 
 /** The reference: a map and a sort. */

@@ -1,7 +1,9 @@
 import type { DatabaseSync } from "node:sqlite";
+import { isFinished } from "../../core/request.ts";
 import type { PastAttempt, RequestState } from "../../core/request.ts";
-import { transition } from "../../core/transition.ts";
+import { EXPIRED, transition } from "../../core/transition.ts";
 import type { Refusal, RequestEvent } from "../../core/transition.ts";
+import type { DeliveryRows } from "./delivery-rows.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import * as m from "./messages.ts";
 import type { Answer, Operation } from "./messages.ts";
@@ -18,6 +20,7 @@ type Columns = readonly [
   deadline: number | null,
   startedAt: number | null,
   input: number,
+  webhook: number,
 ];
 
 /** Stands in for a result where only the refusal of one is of interest. */
@@ -31,7 +34,7 @@ const KEPT_PAGES = 64;
  * complete) say `transition` in one SQL statement; whatever that statement does not match, and all
  * others, load the row, ask `transition`, and save.
  */
-export function applier(db: DatabaseSync): (operation: Operation) => Answer {
+export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation: Operation) => Answer {
   const insertInput =
     db.prepare(`INSERT INTO inputs (json, key, idempotency_digest, webhook, public_base, run_timeout_ms, keep_ms, retry_of)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -56,18 +59,25 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
   );
   const complete = db.prepare(
     `UPDATE requests SET status = 2, attempts = attempts + 1, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL,
-      finished_at = ?, inference_ms = ?, files = files | ?, result = ? WHERE id = ? AND lease_token = ? AND expires_at > ?`,
+      finished_at = ?, inference_ms = ?, files = files | ?, result = ? WHERE id = ? AND lease_token = ? AND expires_at > ?
+        AND webhook = ?`,
   );
   const load = db.prepare(
     `SELECT status, expires_at, not_before, leases, attempts, crashes, lease_token, lease_worker, lease_deadline, started_at,
-      input FROM requests WHERE id = ?`,
+      input, webhook FROM requests WHERE id = ?`,
   );
   const save = db.prepare(
     `UPDATE requests SET status = ?, not_before = ?, leases = ?, attempts = ?, crashes = ?, lease_token = ?, lease_worker = ?,
       lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ? WHERE id = ?`,
   );
+  const expire = db.prepare(
+    `UPDATE requests SET status = 3, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL, finished_at = ?,
+      failure_code = ?, failure_message = ? WHERE id = ? AND expires_at <= ? AND status < 2 AND webhook = 1`,
+  );
+  // What expires with a webhook gets its outcome first.
   const remove = db.prepare(
-    "DELETE FROM requests WHERE id = ? AND (expires_at > ?) = ? RETURNING input, result, status, leases",
+    `DELETE FROM requests WHERE id = ? AND (expires_at > ?2) = ? AND (expires_at > ?2 OR status > 1 OR webhook = 0)
+      RETURNING input, result, status, leases, webhook`,
   );
   const expireBy = db.prepare("UPDATE requests SET expires_at = min(expires_at, ?) WHERE id = ? AND expires_at > ?");
   const freePages = db.prepare("PRAGMA freelist_count");
@@ -110,7 +120,13 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
   function completed(op: Extract<Operation, readonly [typeof m.COMPLETE, ...unknown[]]>): Answer {
     const [, id, now, token, json, inferenceMs, files] = op;
     const result = insertResult.run(json).lastInsertRowid;
-    if (complete.run(now, inferenceMs, files, result, idToBytes(id, key), token, now).changes === 1) return true;
+    idToBytes(id, key);
+    // Most have no webhook, and are not asked about it.
+    if (complete.run(now, inferenceMs, files, result, key, token, now, 0).changes === 1) return true;
+    if (complete.run(now, inferenceMs, files, result, key, token, now, 1).changes === 1) {
+      deliveries.make(id, key);
+      return true;
+    }
     deleteResult.run(result);
     const event = { type: "complete", token, result: NO_RESULT, inferenceMs } as const;
     const why = refusal(id, event, now);
@@ -142,6 +158,7 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
     if (!next.ok) return next.refusal;
     write(next.state);
     if (next.past) writePast(row[10], next.past);
+    if (row[11] === 1 && isFinished(next.state.status)) deliveries.make(id, key);
     return m.toTuple(next.state);
   }
 
@@ -173,14 +190,18 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
   }
 
   function removed(id: string, now: number, expired: boolean): Answer {
-    const row = remove.get(idToBytes(id, key), now, expired ? 0 : 1) as
-      | { input: number; result: number | null; status: number; leases: number }
-      | undefined;
+    type Removed = { input: number; result: number | null; status: number; leases: number; webhook: number };
+    let row = remove.get(idToBytes(id, key), now, expired ? 0 : 1) as Removed | undefined;
+    if (row === undefined && expired && expire.run(now, EXPIRED.code, EXPIRED.message, key, now).changes === 1) {
+      deliveries.make(id, key);
+      row = remove.get(key, now, 0) as Removed;
+    }
     if (row === undefined) return "unknown";
     deleteInput.run(row.input);
     // Most complete at their first lease, and have no past attempt.
     if (row.leases > (row.status === m.COMPLETED ? 1 : 0)) deletePast.run(row.input);
-    if (row.result !== null) deleteResult.run(row.result);
+    const told = row.webhook === 1 && !deliveries.requestRemoved(key);
+    if (row.result !== null && !told) deleteResult.run(row.result);
     return true;
   }
 
@@ -225,6 +246,14 @@ export function applier(db: DatabaseSync): (operation: Operation) => Answer {
         return expireBy.run(op[3], idToBytes(id, key), now).changes === 1 ? true : "unknown";
       case m.VACUUM:
         return vacuum(op[3]);
+      case m.MARK: {
+        const [, , , type, dueAt, at, tookMs, status, error] = op;
+        return deliveries.mark(idToBytes(id, key), type, dueAt, { at, tookMs, status, error });
+      }
+      case m.GIVE_UP:
+        return deliveries.giveUp(op[3], op[4], op[5]);
+      case m.REDELIVER:
+        return deliveries.redeliver(id, idToBytes(id, key), now);
     }
   };
 }

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { InferqError } from "../../core/errors.ts";
-import { VACUUM } from "./messages.ts";
+import type { DeliveryNews } from "./delivery-rows.ts";
+import { GIVE_UP, VACUUM } from "./messages.ts";
 import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 
 /** Waits before the file is opened again after failures with no COMMIT between them, ms; the last one repeats. */
@@ -8,6 +9,9 @@ const REOPEN_DELAYS_MS = [50, 200, 1_000, 5_000];
 
 /** Commits whose durations are kept until somebody asks: a minute of the busiest. Unasked for, they are forgotten. */
 const DURATIONS_KEPT = 64 * 1024;
+
+/** Housekeeping, which most often finds nothing to do. */
+const MAY_WRITE_NOTHING: ReadonlySet<number> = new Set([VACUUM, GIVE_UP]);
 
 interface Waiting {
   readonly operation: Operation;
@@ -32,6 +36,8 @@ function noDurations(): Durations {
 export interface GroupCommitHooks {
   /** A batch is durable; called before any of its callers hears of it. */
   committed(batch: readonly Committed[]): void;
+  /** What is known of deliveries: when the file was opened, and with each commit. */
+  deliveries(news: DeliveryNews): void;
   /** A COMMIT failed, or the writer died: let go of the file. */
   broken(): void;
   /** The file is open again: what is known of it must be read anew. */
@@ -70,8 +76,10 @@ export class GroupCommit {
     const unclean = await new Promise<boolean>((resolve, reject) => {
       writer.once("error", reject);
       writer.once("message", (message: FromWriter) => {
-        if (message.type === "opened") resolve(message.unclean);
-        else reject(new Error(message.type === "refused" ? message.error : `The writer said ${message.type} first.`));
+        if (message.type === "opened") {
+          this.#hooks.deliveries(message.deliveries);
+          resolve(message.unclean);
+        } else reject(new Error(message.type === "refused" ? message.error : `The writer said ${message.type} first.`));
       });
     });
     this.#writer = writer;
@@ -129,10 +137,11 @@ export class GroupCommit {
       return;
     }
     const batch = this.#inFlight;
-    if (this.#failures > 0 && batch.some(({ operation }) => operation[0] !== VACUUM)) this.#failures = 0;
+    if (this.#failures > 0 && batch.some(({ operation }) => !MAY_WRITE_NOTHING.has(operation[0]))) this.#failures = 0;
     this.#inFlight = [];
     this.#keepDurations(message);
     this.#hooks.committed(batch.map(({ operation }, i) => ({ operation, answer: message.answers[i]! })));
+    this.#hooks.deliveries(message.deliveries);
     for (const [i, { resolve, reject }] of batch.entries()) {
       const answer = message.answers[i]!;
       if (typeof answer === "object" && "error" in answer) reject(new Error(answer.error));

@@ -5,7 +5,9 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { RequestState, Status, Submission } from "../../core/request.ts";
 import type { FailKind, Refusal } from "../../core/transition.ts";
+import type { DeliveryMark } from "../deliveries.ts";
 import type { Settlement } from "../store.ts";
+import type { DeliveryNews } from "./delivery-rows.ts";
 
 /** Status as rows and index hold it: the place in this list. */
 export const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED"];
@@ -30,8 +32,13 @@ export const DELETE = 9;
 export const EXPIRE = 10;
 export const EXPIRE_BY = 11;
 export const VACUUM = 12;
+export const MARK = 13;
+export const GIVE_UP = 14;
+export const REDELIVER = 15;
 
-/** Every operation on a request is its kind, its id, the time it was called, and what it brings. */
+export type MarkType = DeliveryMark["type"];
+
+/** Every operation on a request or its delivery is its kind, its id, the time it was called, and what it brings. */
 export type Operation =
   | readonly [
       kind: typeof ENQUEUE,
@@ -92,7 +99,20 @@ export type Operation =
   | readonly [kind: typeof START_TIMEOUT, id: string, now: number, message: string]
   | readonly [kind: typeof DELETE | typeof EXPIRE, id: string, now: number]
   | readonly [kind: typeof EXPIRE_BY, id: string, now: number, at: number]
-  | readonly [kind: typeof VACUUM, id: "", now: number, pages: number];
+  | readonly [kind: typeof VACUUM, id: "", now: number, pages: number]
+  | readonly [
+      kind: typeof MARK,
+      id: string,
+      now: number,
+      type: MarkType,
+      dueAt: number | null,
+      at: number,
+      tookMs: number,
+      status: number | null,
+      error: string | null,
+    ]
+  | readonly [kind: typeof GIVE_UP, id: "", now: number, madeBefore: number, forgetBefore: number, limit: number]
+  | readonly [kind: typeof REDELIVER, id: string, now: number];
 
 /** The state after an operation, where it does not follow from the operation itself. */
 export type StateTuple = readonly [
@@ -114,10 +134,10 @@ export interface KeyHolder {
 }
 
 /**
- * `true`: done as asked. A tuple: done, and this is the state now. A refusal. The request that has the
+ * `true`: done as asked. A number: done, to so many. A tuple: done, and this is the state now. A refusal. The request that has the
  * idempotency key already: nothing was enqueued. Or `error`: it threw, and changed nothing.
  */
-export type Answer = true | StateTuple | Refusal | "unknown" | KeyHolder | { readonly error: string };
+export type Answer = true | number | StateTuple | Refusal | "unknown" | KeyHolder | { readonly error: string };
 
 export function isTuple(answer: Answer): answer is StateTuple {
   return Array.isArray(answer);
@@ -170,11 +190,12 @@ export type ToWriter =
 
 /** `failed`: nothing of the batch has happened; the writer waits for `close` and ends. */
 export type FromWriter =
-  | { readonly type: "opened"; readonly unclean: boolean }
+  | { readonly type: "opened"; readonly unclean: boolean; readonly deliveries: DeliveryNews }
   | { readonly type: "refused"; readonly error: string }
   | {
       readonly type: "committed";
       readonly answers: readonly Answer[];
+      readonly deliveries: DeliveryNews;
       /** The whole transaction, and of it the COMMIT alone: the log is written and synced there, now and then copied. */
       readonly commitMs: number;
       readonly syncMs: number;

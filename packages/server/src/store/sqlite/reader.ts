@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { PastAttempt, Priority, Request, Result, StoredInput, Webhook } from "../../core/request.ts";
 import type { ExpiredRequest, ListWish, RequestStatus } from "../store.ts";
+import { DeliveryReader } from "./delivery-reader.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
 import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
 import { lister, type Stretch } from "./lister.ts";
@@ -65,6 +66,7 @@ export interface Leasable {
 
 /** What is read from the file, on a connection of its own that cannot write. Every read is one short transaction, so the log can always be copied. */
 export class Reader implements Disposable {
+  readonly deliveries: DeliveryReader;
   readonly #db: DatabaseSync;
   readonly #key = new Uint8Array(16);
   readonly #status;
@@ -80,6 +82,7 @@ export class Reader implements Disposable {
   constructor(path: string) {
     const db = new DatabaseSync(path, { readOnly: true });
     this.#db = db;
+    this.deliveries = new DeliveryReader(db);
     this.#status = db.prepare(`SELECT ${STATUS_COLUMNS} FROM requests WHERE id = ?`);
     this.#whole = db.prepare(
       `SELECT requests.*, inputs.json, inputs.key, inputs.idempotency_digest, inputs.webhook AS webhook_json, inputs.public_base,

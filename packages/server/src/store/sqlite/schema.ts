@@ -76,6 +76,35 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE requests ADD COLUMN api_key TEXT NOT NULL DEFAULT '';         -- name of the key that it came with
   ALTER TABLE requests ADD COLUMN webhook INTEGER NOT NULL DEFAULT 0;   -- 1: its outcome is told, as inputs.webhook says
+
+  -- What is told of an outcome; it may outlive the request, and shares its row of results.
+  CREATE TABLE deliveries (
+    id BLOB PRIMARY KEY,              -- the request's
+    owner TEXT NOT NULL,
+    host TEXT NOT NULL,
+    state INTEGER NOT NULL,           -- 0 pending, 1 delivered, 2 given up
+    asked_at REAL NOT NULL,           -- made, or asked for again
+    due_at REAL NOT NULL,             -- of the next try, while pending
+    tries INTEGER NOT NULL,
+    attempts TEXT NOT NULL,           -- JSON: the latest tries
+    url TEXT NOT NULL,
+    body TEXT NOT NULL,               -- full or thin
+    base TEXT NOT NULL,
+    model TEXT NOT NULL,              -- from here on as the request was when it ended
+    status INTEGER NOT NULL,
+    submitted_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL NOT NULL,
+    inference_ms REAL,
+    failure_code TEXT,
+    failure_message TEXT,
+    result INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX deliveries_by_host ON deliveries (host, due_at) WHERE state = 0;
+  CREATE INDEX deliveries_by_due ON deliveries (due_at) WHERE state = 0;
+  CREATE INDEX deliveries_by_asked ON deliveries (state, asked_at) WHERE state <> 1;
+  CREATE INDEX deliveries_by_owner ON deliveries (owner, state);
   `,
 ];
 

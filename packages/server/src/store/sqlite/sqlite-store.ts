@@ -18,13 +18,14 @@ import type {
   Outlook,
   RequestPage,
   RequestStatus,
-  RequestStore,
   SettleAnswer,
   Settlement,
+  StoreDriver,
   StoreStats,
   Swept,
   Wake,
 } from "../store.ts";
+import { SqliteDeliveries } from "./deliveries.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { LiveQueue } from "./live-queue.ts";
 import { lockDirectory } from "./lock.ts";
@@ -44,8 +45,7 @@ export interface SqliteStoreOptions {
   readonly clock: Clock;
 }
 
-export interface SqliteStore extends RequestStore {
-  readonly events: EventLog;
+export interface SqliteStore extends StoreDriver {
   /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
   status(id: string): RequestStatus | undefined;
@@ -72,6 +72,7 @@ export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Pro
 
 class Store implements SqliteStore {
   readonly events: MemoryEventLog;
+  readonly deliveries: SqliteDeliveries;
   readonly #path: string;
   readonly #clock: Clock;
   readonly #unlock: () => void;
@@ -88,8 +89,14 @@ class Store implements SqliteStore {
     this.#unlock = unlock;
     this.events = new MemoryEventLog(clock);
     this.#queue = new LiveQueue(clock, this.events, (operation) => this.#commits.submit(operation));
+    this.deliveries = new SqliteDeliveries({
+      clock,
+      submit: (operation) => this.#commits.submit(operation),
+      reader: () => this.#opened().deliveries,
+    });
     this.#commits = new GroupCommit(path, {
       committed: (batch) => this.#queue.committed(batch),
+      deliveries: (news) => this.deliveries.heard(news),
       broken: () => this.#closeReader(),
       reopened: () => this.#openReader(),
     });

@@ -5,6 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { DatabaseSync } from "node:sqlite";
 import { applier } from "./apply.ts";
+import { DeliveryRows } from "./delivery-rows.ts";
 import { openingFault } from "./faults.ts";
 import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 import { openForWriting } from "./schema.ts";
@@ -19,16 +20,17 @@ function main(path: string): void {
   const db = openForWriting(path);
   const { value } = db.prepare("SELECT value FROM meta WHERE name = 'clean_stop'").get() as { value: number };
   db.exec("UPDATE meta SET value = 0 WHERE name = 'clean_stop'");
-  const commit = committer(db);
+  const deliveries = new DeliveryRows(db);
+  const commit = committer(db, deliveries);
   port.on("message", (message: ToWriter) => {
     if (message.type === "batch") say(commit(message.operations));
     else close(db, message.clean);
   });
-  say({ type: "opened", unclean: value === 0 });
+  say({ type: "opened", unclean: value === 0, deliveries: deliveries.takeNews() });
 }
 
-function committer(db: DatabaseSync): (operations: readonly Operation[]) => FromWriter {
-  const apply = applier(db);
+function committer(db: DatabaseSync, deliveries: DeliveryRows): (operations: readonly Operation[]) => FromWriter {
+  const apply = applier(db, deliveries);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const end = db.prepare("COMMIT");
   return (operations) => {
@@ -40,7 +42,13 @@ function committer(db: DatabaseSync): (operations: readonly Operation[]) => From
       const appliedAt = performance.now();
       end.run();
       const endedAt = performance.now();
-      return { type: "committed", answers, commitMs: endedAt - startedAt, syncMs: endedAt - appliedAt };
+      return {
+        type: "committed",
+        answers,
+        deliveries: deliveries.takeNews(),
+        commitMs: endedAt - startedAt,
+        syncMs: endedAt - appliedAt,
+      };
     } catch (error) {
       return { type: "failed", error: String(error) };
     }

@@ -1,0 +1,111 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock } from "../../core/clock.ts";
+import { isId } from "../../core/ids.ts";
+import type {
+  Delivery,
+  DeliveryMark,
+  DeliveryPage,
+  DeliveryStore,
+  DeliveryWish,
+  ListedDelivery,
+} from "../deliveries.ts";
+import type { DeliveryReader } from "./delivery-reader.ts";
+import type { DeliveryNews } from "./delivery-rows.ts";
+import * as m from "./messages.ts";
+import type { Answer, Operation } from "./messages.ts";
+
+/** Hosts looked at in one step; a millisecond or so. */
+const STEP_HOSTS = 500;
+/** Rows of a list looked at in one step, at least. */
+const STEP_ROWS = 100;
+
+export interface SqliteDeliveriesOptions {
+  readonly clock: Clock;
+  /** Sends an operation to the writer. */
+  readonly submit: (operation: Operation) => Promise<Answer>;
+  /** Throws while the file is closed. */
+  readonly reader: () => DeliveryReader;
+}
+
+/** Deliveries are read from the file, for nobody asks for them often; only how many are pending is in memory. */
+export class SqliteDeliveries implements DeliveryStore {
+  readonly #clock: Clock;
+  readonly #submit: (operation: Operation) => Promise<Answer>;
+  readonly #reader: () => DeliveryReader;
+  readonly #listeners = new Set<(id: string, host: string) => void>();
+  #pending = 0;
+
+  constructor({ clock, submit, reader }: SqliteDeliveriesOptions) {
+    this.#clock = clock;
+    this.#submit = submit;
+    this.#reader = reader;
+  }
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** What the file holds, or holds since the latest commit. */
+  heard({ pending, due }: DeliveryNews): void {
+    this.#pending = pending;
+    for (const [id, host] of due) for (const listener of this.#listeners) listener(id, host);
+  }
+
+  async dueHosts(now: number, after: string | null, limit: number): Promise<readonly string[]> {
+    const due: string[] = [];
+    for (let last = after ?? ""; ;) {
+      const hosts = this.#reader().hosts(last, STEP_HOSTS);
+      due.push(...hosts.filter(([, dueAt]) => dueAt <= now).map(([host]) => host));
+      if (hosts.length < STEP_HOSTS || due.length >= limit) return due.slice(0, limit);
+      last = hosts.at(-1)![0];
+      await nextTurn();
+    }
+  }
+
+  async due(host: string, now: number, limit: number): Promise<readonly Delivery[]> {
+    return this.#reader().due(host, now, limit);
+  }
+
+  async nextDue(): Promise<number | undefined> {
+    return this.#reader().nextDue();
+  }
+
+  async get(id: string): Promise<Delivery | undefined> {
+    return isId(id) ? this.#reader().get(id, this.#clock.now()) : undefined;
+  }
+
+  async list(wish: DeliveryWish): Promise<DeliveryPage> {
+    const most = wish.limit + 1;
+    const deliveries: ListedDelivery[] = [];
+    for (let asked = wish; ;) {
+      const { found, next } = this.#reader().list(asked, this.#clock.now(), Math.max(most, STEP_ROWS));
+      deliveries.push(...found.slice(0, most - deliveries.length));
+      if (deliveries.length === most || next === null) break;
+      asked = { ...wish, before: next };
+      await nextTurn();
+    }
+    const page = deliveries.slice(0, wish.limit);
+    return { deliveries: page, next: deliveries.length === most ? page.at(-1)!.id : null };
+  }
+
+  async mark(id: string, mark: DeliveryMark): Promise<boolean> {
+    if (!isId(id)) return false;
+    const { type, attempt } = mark;
+    const { at, tookMs, status, error } = attempt;
+    const dueAt = mark.type === "retry" ? mark.dueAt : null;
+    return (await this.#submit([m.MARK, id, this.#clock.now(), type, dueAt, at, tookMs, status, error])) === true;
+  }
+
+  async giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<number> {
+    return (await this.#submit([m.GIVE_UP, "", this.#clock.now(), madeBefore, forgetBefore, limit])) as number;
+  }
+
+  async redeliver(id: string): Promise<boolean> {
+    return isId(id) && (await this.#submit([m.REDELIVER, id, this.#clock.now()])) === true;
+  }
+
+  onDue(listener: (id: string, host: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
