@@ -52,6 +52,8 @@ export interface ListedDelivery {
 
 /** The whole delivery. */
 export interface Delivery extends ListedDelivery {
+  /** When it was made, or asked for again: it is tried for so long from then on. */
+  readonly askedAt: number;
   readonly body: Webhook["body"];
   /** Origin for the URLs in it. */
   readonly base: string;

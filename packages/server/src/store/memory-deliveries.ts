@@ -13,8 +13,6 @@ import type {
 interface Row {
   delivery: Delivery;
   readonly host: string;
-  /** When it was made, or asked for last. */
-  askedAt: number;
 }
 
 /** What the requests' part of the store tells this one, and asks it. */
@@ -71,12 +69,13 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
       tries: 0,
       dueAt: madeAt,
       attempts: [],
+      askedAt: madeAt,
       body,
       base: request.publicBase ?? "",
       outcome: { model, status: ended, createdAt, startedAt, finishedAt: madeAt, inferenceMs, result, failure },
     };
     const host = hostOf(url);
-    rows.set(id, { delivery, host, askedAt: madeAt });
+    rows.set(id, { delivery, host });
     tell(id, host);
   }
 
@@ -120,10 +119,10 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
       open();
       const row = rows.get(id);
       if (row?.delivery.state !== "pending") return false;
-      const { delivery, askedAt } = row;
+      const { delivery } = row;
       const tried = { ...delivery, tries: delivery.tries + 1, attempts: appended(delivery.attempts, mark.attempt) };
       if (mark.type === "delivered") row.delivery = { ...tried, state: "delivered", dueAt: null };
-      else if (askedAt > mark.attempt.at) row.delivery = tried;
+      else if (delivery.askedAt > mark.attempt.at) row.delivery = tried;
       else if (mark.type === "retry") row.delivery = { ...tried, dueAt: mark.dueAt };
       else row.delivery = { ...tried, state: "failed", dueAt: null };
       if (found(id) === undefined) rows.delete(id);
@@ -133,11 +132,11 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
     async giveUp(madeBefore, forgetBefore, limit) {
       open();
       const oldest = [...rows.values()].sort(
-        (a, b) => a.askedAt - b.askedAt || (a.delivery.id < b.delivery.id ? -1 : 1),
+        (a, b) => a.delivery.askedAt - b.delivery.askedAt || (a.delivery.id < b.delivery.id ? -1 : 1),
       );
-      const forgotten = oldest.filter((row) => row.delivery.state === "failed" && row.askedAt < forgetBefore);
+      const forgotten = oldest.filter((row) => row.delivery.state === "failed" && row.delivery.askedAt < forgetBefore);
       const givenUp = oldest
-        .filter((row) => row.delivery.state === "pending" && row.askedAt < madeBefore)
+        .filter((row) => row.delivery.state === "pending" && row.delivery.askedAt < madeBefore)
         .slice(0, limit);
       for (const { delivery } of forgotten.slice(0, limit)) rows.delete(delivery.id);
       for (const row of givenUp) row.delivery = { ...row.delivery, state: "failed", dueAt: null };
@@ -148,8 +147,8 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
       open();
       const row = found(id);
       if (row === undefined) return false;
-      row.askedAt = clock.now();
-      row.delivery = { ...row.delivery, state: "pending", dueAt: row.askedAt };
+      const now = clock.now();
+      row.delivery = { ...row.delivery, state: "pending", dueAt: now, askedAt: now };
       tell(id, row.host);
       return true;
     },

@@ -45,6 +45,7 @@ function delivery(body: Delivery["body"], outcome: Outcome): Delivery {
     state: "pending",
     tries: 0,
     dueAt: outcome.finishedAt,
+    askedAt: outcome.finishedAt,
     attempts: [],
     body,
     base: "https://api.example",
