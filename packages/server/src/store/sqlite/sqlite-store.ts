@@ -5,7 +5,6 @@ import type { Clock } from "../../core/clock.ts";
 import { InferqError, sentence } from "../../core/errors.ts";
 import { isId, randomToken } from "../../core/ids.ts";
 import type { PastAttempt, Request, Submission } from "../../core/request.ts";
-import type { EventLog } from "../events.ts";
 import { MemoryEventLog } from "../memory-event-log.ts";
 import type {
   EnqueueAnswer,
