@@ -14,7 +14,7 @@ const STATES: readonly DeliveryState[] = ["pending", "delivered", "failed"];
 /** The request's row is joined for its `expires_at`: what was delivered is there as long as the request is. */
 const LISTED = `deliveries.id, deliveries.owner, deliveries.status, url, deliveries.finished_at, state, tries, due_at,
   deliveries.attempts, requests.expires_at`;
-const WHOLE = `${LISTED}, body, base, deliveries.model, submitted_at, deliveries.started_at, deliveries.inference_ms,
+const WHOLE = `${LISTED}, asked_at, body, base, deliveries.model, submitted_at, deliveries.started_at, deliveries.inference_ms,
   deliveries.failure_code, deliveries.failure_message, results.json AS result`;
 const REQUEST = "LEFT JOIN requests ON requests.id = deliveries.id";
 const RESULT = "LEFT JOIN results ON results.number = deliveries.result";
@@ -33,6 +33,7 @@ interface ListedRow {
 }
 
 interface WholeRow extends ListedRow {
+  readonly asked_at: number;
   readonly body: Webhook["body"];
   readonly base: string;
   readonly model: string;
@@ -139,6 +140,7 @@ function toListed(row: ListedRow): ListedDelivery {
 function toDelivery(row: WholeRow): Delivery {
   return {
     ...toListed(row),
+    askedAt: row.asked_at,
     body: row.body,
     base: row.base,
     outcome: {
