@@ -1,16 +1,9 @@
-import { lookup as systemLookup } from "node:dns";
-import type { LookupAddress } from "node:dns";
-import { isIP } from "node:net";
 import { Readable } from "node:stream";
 import type * as undici from "undici";
-import { judgeAddress, judgeHost } from "./address.ts";
+import { judgeHost } from "./address.ts";
 import type { AllowPrivate } from "./address.ts";
-
-/** Answers every address of a host name, as `dns.lookup` with `all` does. */
-export type Lookup = (
-  hostname: string,
-  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
-) => void;
+import { guardedConnector, refusalOf, troubleOf } from "./connector.ts";
+import type { Lookup } from "./connector.ts";
 
 export interface GuardSettings {
   /** Hosts that may be reached although they are not on the public internet. */
@@ -53,18 +46,24 @@ export class FetchFailure extends Error {
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/**
- * A guarded fetch. The address is judged when the name is resolved, before a packet leaves, and the
- * connected socket's own address once more: whatever DNS answers next, it cannot lead elsewhere.
- * No connection is kept, no proxy setting is read, no cookie or key is sent.
- */
+/** Longest time for a connection, TLS included. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** A guarded fetch. No connection is kept, no proxy setting is read, no cookie or key is sent. */
 export function guardedFetch(settings: GuardSettings): GuardedFetch {
   let dispatcher: undici.Agent | undefined;
 
   return async (address, limits) => {
     // Loaded with the first URL: many servers never need it, nor its 7 MB of memory.
     const { Agent, buildConnector, request } = await import("undici");
-    dispatcher ??= new Agent({ connect: guardedConnector(settings, buildConnector), pipelining: 0, allowH2: false });
+    dispatcher ??= new Agent({
+      connect: guardedConnector(
+        { ...settings, timeoutMs: Math.min(settings.timeoutMs, CONNECT_TIMEOUT_MS) },
+        buildConnector,
+      ),
+      pipelining: 0,
+      allowH2: false,
+    });
     const timeout = AbortSignal.timeout(settings.timeoutMs);
     const signal = AbortSignal.any([limits.signal, timeout]);
     let url = parseUrl(address);
@@ -77,7 +76,7 @@ export function guardedFetch(settings: GuardSettings): GuardedFetch {
         if (timeout.aborted) {
           return new FetchFailure("unreachable", url.host, `it took longer than ${settings.timeoutMs / 1000} s`);
         }
-        return asFailure(error, url.host);
+        return asFailure(error, url);
       };
       const answer = await request(url, {
         dispatcher,
@@ -163,56 +162,14 @@ async function* limited(
   }
 }
 
-function guardedConnector(
-  settings: GuardSettings,
-  build: typeof undici.buildConnector,
-): undici.buildConnector.connector {
-  const resolve: Lookup = settings.lookup ?? ((host, callback) => systemLookup(host, { all: true }, callback));
-  const connect = build({
-    timeout: Math.min(settings.timeoutMs, 10_000),
-    lookup: (hostname, options, callback) => {
-      resolve(hostname, (error, found) => {
-        if (error !== null) return callback(error, []);
-        for (const { address } of found) {
-          const refusal = judgeAddress(address, hostname, settings.allowPrivate);
-          if (refusal !== undefined) return callback(new FetchFailure("blocked", hostname, refusal), []);
-        }
-        if (options.all === true) return callback(null, [...found]);
-        const first = found[0];
-        if (first === undefined) return callback(new FetchFailure("unreachable", hostname, "it has no address"), []);
-        callback(null, first.address, first.family);
-      });
-    },
-  });
-  return (options, callback) => {
-    connect(options, (...connected) => {
-      const [error, socket] = connected;
-      if (error !== null) return callback(error, null);
-      const host = options.hostname.replace(/^\[|\]$/g, "");
-      const refusal = judgeAddress(socket.remoteAddress ?? "", isIP(host) === 0 ? host : "", settings.allowPrivate);
-      if (refusal === undefined) return callback(null, socket);
-      socket.destroy();
-      callback(new FetchFailure("blocked", options.hostname, refusal), null);
-    });
-  };
-}
-
-/** The words for what undici and the system call the trouble. */
-function asFailure(error: unknown, host: string): FetchFailure {
+function asFailure(error: unknown, { host, hostname }: URL): FetchFailure {
   if (error instanceof FetchFailure) return error;
-  if (error instanceof Error && error.cause instanceof FetchFailure) return error.cause;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return new FetchFailure("unreachable", host, TROUBLES[code] ?? `the connection to ${host} failed`, { cause: error });
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return new FetchFailure("blocked", hostname, refusal);
+  return new FetchFailure("unreachable", host, troubleOf(error) ?? `the connection to ${host} failed`, {
+    cause: error,
+  });
 }
-
-const TROUBLES: Readonly<Record<string, string>> = {
-  ENOTFOUND: "its host name has no address",
-  EAI_AGAIN: "its host name could not be resolved",
-  ECONNREFUSED: "its host refused the connection",
-  ECONNRESET: "its host broke the connection off",
-  UND_ERR_SOCKET: "its host broke the connection off",
-  UND_ERR_CONNECT_TIMEOUT: "its host did not take the connection in time",
-};
 
 function ignore(): void {
   // the body of a refused answer is thrown away

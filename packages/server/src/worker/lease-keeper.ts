@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { isFinished } from "../core/request.ts";
 import type { Lease, RequestStatus, RequestStore } from "../store/store.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../telemetry/log.ts";
 
 /** How often one looks whether requests have ended, ms: a hint may never arrive, and a cancelled run is to hear of it within a second. */
 const LOOK_EVERY_MS = 500;

@@ -10,7 +10,7 @@ import type { Result } from "../core/request.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 import type { Metrics, SweepKind } from "../telemetry/metrics.ts";
 import { attemptsOf } from "./attempts-of.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../telemetry/log.ts";
 
 export interface SweeperOptions {
   readonly store: RequestStore;

@@ -16,7 +16,7 @@ import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/sto
 import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
 import { attemptsOf } from "./attempts-of.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../telemetry/log.ts";
 import { startRunners } from "./start-runners.ts";
 
 export interface WorkerOptions {
