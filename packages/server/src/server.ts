@@ -14,8 +14,9 @@ import { boundConnections } from "./server/bound-connections.ts";
 import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
+import { watchKeys } from "./server/watch-keys.ts";
 import { watchSetups } from "./server/watch-setups.ts";
-import { PLAIN_KEY } from "./store/keys.ts";
+import { type KeyStore, PLAIN_KEY } from "./store/keys.ts";
 import { sqliteStore } from "./store/sqlite/sqlite-store.ts";
 import { logOutput } from "./telemetry/log-output.ts";
 import { metrics as makeMetrics } from "./telemetry/metrics.ts";
@@ -32,6 +33,8 @@ export interface Server {
   readonly address: string;
   /** What is served, with states that change as the models load. */
   readonly models: Catalog;
+  /** Those of its data directory. */
+  readonly keys: KeyStore;
   /** Resolves if it turns out that no model can be served, with the sentence that says why. Otherwise never. */
   readonly hopeless: Promise<StartError>;
   /** Gives running requests back to the queue after the grace, and ends every process. Idempotent. */
@@ -46,7 +49,8 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const logger = pino({ level: config.logLevel }, opened.use(logOutput()));
 
   const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
-  const keys = opened.use(openKeys(config.dataDir));
+  const keys = opened.use(openKeys(config.dataDir, clock));
+  opened.use(watchKeys(keys, logger));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
   const metrics = makeMetrics({ store: stored, clock, dataDirectory: config.dataDir });
   const store = tracedStore(stored, { logger, metrics });
@@ -112,6 +116,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   return {
     address,
     models: served,
+    keys,
     hopeless: setups.hopeless,
     stop: () => (stopped ??= running.disposeAsync()),
   };

@@ -1,7 +1,7 @@
 /** `inferq start`: serves until it is told to stop, and tells a person how to use what it serves. */
 import { type Flags, type ResolvedConfig, loadConfig } from "../config/load.ts";
 import { type Server, startServer } from "../server.ts";
-import { openKeys } from "../server/open-keys.ts";
+import type { KeyStore } from "../store/keys.ts";
 import { addKey } from "./keys.ts";
 import { COMMAND, say } from "./say.ts";
 
@@ -57,7 +57,7 @@ function stopOnSignal(starting: Promise<Server>, limitSeconds: number): void {
 }
 
 function welcome(config: ResolvedConfig, server: Server): string[] {
-  const key = keyForPeople(config);
+  const key = keyForPeople(config, server.keys);
   return [
     "",
     `inferq serves ${server.address}   (API reference: ${server.address}/docs)`,
@@ -79,14 +79,13 @@ function welcome(config: ResolvedConfig, server: Server): string[] {
 }
 
 /** Makes the first key where there is none; `usable` is what to put into the example. */
-function keyForPeople(config: ResolvedConfig): { readonly told: string; readonly usable: string } {
+function keyForPeople(config: ResolvedConfig, keys: KeyStore): { readonly told: string; readonly usable: string } {
   const placeholder = "YOUR_API_KEY";
   if (config.apiKeys.length > 0) return { told: "from INFERQ_API_KEYS", usable: placeholder };
-  using keys = openKeys(config.dataDir);
   if (keys.list().length > 0) {
     return { told: `made earlier and kept as a hash; "${COMMAND} keys create" makes another`, usable: placeholder };
   }
-  const { key } = addKey(keys, { name: "first" });
+  const { key } = addKey(keys, { name: "first" }, "start");
   return { told: `${key}   (shown this once; kept as a hash)`, usable: key };
 }
 

@@ -16,7 +16,14 @@ export const ERRORS = {
   bad_request: { status: 400, sentence: "{detail}" },
   missing_key: { status: 401, sentence: "Missing Authorization or x-api-key in header" },
   invalid_key: { status: 401, sentence: "Unauthorized. API key is invalid or may have expired..." },
-  admin_only: { status: 403, sentence: "This key is not an admin key. Create one with `inferq keys create --admin`." },
+  scope_missing: {
+    status: 403,
+    sentence: "This key lacks the scope {scope}. Take one that has it: `inferq keys create --scopes` makes them.",
+  },
+  model_not_allowed: {
+    status: 403,
+    sentence: "This key may not use the model {model}. Take one that may: `inferq keys create --models` makes them.",
+  },
   unknown_route: { status: 404, sentence: "No such path: {method} {path}. See /docs for the paths there are." },
   unknown_model: { status: 404, sentence: "Model {model} not found. GET /v2/models lists the models served here." },
   unknown: { status: 404, sentence: "Request {id} not found" },

@@ -9,6 +9,7 @@ import { ownBases, type SourceContext, type Upload } from "../media/sources.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { ApiKey } from "../store/keys.ts";
+import { checkMayUse } from "./auth.ts";
 import { checkContentType, fieldsOf, fitForm, Form } from "./body.ts";
 import type { GatewayContext } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
@@ -53,16 +54,17 @@ interface ModelPath {
 }
 
 /**
- * The checks that need no body, in the order of the errors: key, model, content type, options, size. They run
+ * The checks that need no body, in the order of the errors: key, model, whether the key may use it, content type, options, size. They run
  * before the body is read, so that a refused photo is not taken in first.
  */
 export function checkBeforeBody(context: GatewayContext, closing: () => boolean): (request: FastifyRequest) => void {
   return (request) => {
     if (closing()) throw new InferqError("shutting_down");
-    request.caller = context.authenticate(request.headers);
+    request.caller = context.authenticate(request.raw, "submit");
     const { model } = request.params as ModelPath["Params"];
     const entry = context.models.find(model);
     if (entry === undefined) throw new InferqError("unknown_model", { model });
+    checkMayUse(request.caller, entry, model);
     request.model = entry;
     checkContentType(request);
     const webhook = webhookWish(request.url, context.settings.allowPrivateWebhooks);

@@ -4,10 +4,12 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { InferqError } from "../core/errors.ts";
 import { requestIds } from "../core/ids.ts";
 import { accepter, checkBeforeBody, guardSubmits } from "./accept.ts";
-import { authenticator, identifier } from "./auth.ts";
+import { auditor } from "./audit.ts";
+import { doorkeeper } from "./auth.ts";
 import { readBodies } from "./body.ts";
 import { boundBodies } from "./body-budget.ts";
 import { cancelRoute } from "./cancel.ts";
+import { addressOf } from "./client-address.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { deleteRoute } from "./delete.ts";
@@ -47,15 +49,14 @@ const SERVER: ServerOptions = {
 /** Makes the gateway; `listen` and `close` are the caller's. */
 export function buildGateway(options: GatewayOptions): FastifyInstance {
   const { logger, settings, store } = options;
-  const identify = identifier(options.staticKeys, options.keys, options.clock);
+  const audit = auditor(logger, addressOf(settings.trustedProxies));
   const context: GatewayContext = {
     ...options,
-    identify,
-    authenticate: authenticator(identify),
+    ...doorkeeper(options.staticKeys, options.keys, options.clock, (key, call) => audit.usedFirst(key, call)),
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
     ids: requestIds(options.clock, options.keys.idSecret),
   };
-  const fail = failer(logger, settings.bodyLimitBytes);
+  const fail = failer(logger, audit, settings.bodyLimitBytes);
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value!);
     reply.hijack();
@@ -95,6 +96,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   app.addHook("preClose", (done) => {
     closing = true;
     waits.stop();
+    audit.close();
     done();
   });
   app.setErrorHandler(onError);

@@ -1,48 +1,117 @@
-/** Who calls: `x-api-key` or `Authorization: Bearer`, looked up by digest (in-practice, "Auth"). */
-import { hash } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+/** Who calls, and what it may: `x-api-key` or `Authorization: Bearer`, looked up by digest (in-practice, "Auth"). */
+import { hash, timingSafeEqual } from "node:crypto";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Clock } from "../core/clock.ts";
 import { InferqError } from "../core/errors.ts";
-import type { ApiKey, KeyStore } from "../store/keys.ts";
+import type { CatalogEntry } from "../model/catalog.ts";
+import type { ApiKey, FoundKey, KeyStore, Scope } from "../store/keys.ts";
 
-/** The caller's key, or undefined if there is none or it is not known. */
-export type Identify = (headers: IncomingHttpHeaders) => ApiKey | undefined;
+/** What tells who calls. */
+export type Call = Pick<IncomingMessage, "headers" | "socket">;
 
-/** Answers the caller's key. Throws `missing_key` or `invalid_key`. */
-export type Authenticate = (headers: IncomingHttpHeaders) => ApiKey;
+/** The caller's key, or undefined if there is none or it is none by now. Cheap enough for every poll, and to be asked again of whoever stays. */
+export type Identify = (call: Call) => ApiKey | undefined;
 
-/** How long a key found in the key store is taken from memory: a revoked one stops to work within this time. */
-const REMEMBERED_MS = 5_000;
+/** Answers the caller's key. Throws `missing_key`, `invalid_key`, or `scope_missing`; `any`: whatever it may do. */
+export type Authenticate = (call: Call, scope: Scope | "any") => ApiKey;
+
+/** Why a key was refused; for the log alone, the caller learns the code. */
+export type WhyRefused = "unknown" | FoundKey["ends"] | "scope" | "model";
+
+/** A key that was there and does not do. */
+export class RefusedKeyError extends InferqError {
+  readonly why: WhyRefused;
+  /** Null: nobody's. */
+  readonly key: ApiKey | null;
+
+  constructor(
+    code: "invalid_key" | "scope_missing" | "model_not_allowed",
+    why: WhyRefused,
+    key: ApiKey | null,
+    values: Readonly<Record<string, string>> = {},
+  ) {
+    super(code, values);
+    this.why = why;
+    this.key = key;
+  }
+}
+
+export interface Doorkeeper {
+  readonly identify: Identify;
+  readonly authenticate: Authenticate;
+}
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
-/** Keys of the configuration are looked up first, then those of the key store, which the CLI may change meanwhile. */
-export function identifier(staticKeys: readonly ApiKey[], keys: Pick<KeyStore, "find">, clock: Clock): Identify {
-  const fixed = new Map(staticKeys.map((key) => [key.hash, key]));
+/**
+ * Keys of the configuration are looked up first, then those of the key store; `onFirstUse` is told once of each.
+ *
+ * How long a look-up takes tells nothing of a key. `remembered` compares what came with good keys by a hash
+ * whose seed is random in each process, and their bytes only where all of that hash agrees: whoever guesses a key
+ * piece by piece sees no difference until the whole is right, which the answer tells anyway. Everything else
+ * goes by its SHA-256, of which nobody can choose the pieces, and what decides there is `timingSafeEqual`.
+ */
+export function doorkeeper(
+  staticKeys: readonly ApiKey[],
+  keys: Pick<KeyStore, "find" | "isFirstUse" | "onChange">,
+  clock: Clock,
+  onFirstUse: (key: ApiKey, call: Call) => void,
+): Doorkeeper {
+  const fixed = new Map(staticKeys.map((key) => [key.hash, { key, hash: key.hash, until: Infinity, ends: "expired" }]));
   /** By secret, so that a poll need not hash it; good ones only, so that they are no more than there are keys. */
-  const remembered = new Map<string, { readonly key: ApiKey; readonly until: number }>();
+  const remembered = new Map<string, FoundKey>();
+  keys.onChange(() => remembered.clear());
 
-  return (headers) => {
-    const secret = secretOf(headers);
+  const find = (digest: string): FoundKey | undefined => {
+    const found = (fixed.get(digest) as FoundKey | undefined) ?? keys.find(digest);
+    if (found === undefined || !timingSafeEqual(Buffer.from(found.hash), Buffer.from(digest))) return undefined;
+    return found;
+  };
+
+  const lookUp = (secret: string, call: Call): ApiKey | undefined => {
+    const digest = hash("sha256", secret);
+    const found = find(digest);
+    if (found === undefined || found.until <= clock.now()) return undefined;
+    remembered.set(secret, found);
+    if (keys.isFirstUse(digest)) onFirstUse(found.key, call);
+    return found.key;
+  };
+
+  const identify: Identify = (call) => {
+    const secret = secretOf(call.headers);
     if (secret === "") return undefined;
     const known = remembered.get(secret);
-    if (known !== undefined && (known.until === Infinity || known.until > clock.now())) return known.key;
-    const digest = hash("sha256", secret);
-    const own = fixed.get(digest);
-    const key = own ?? keys.find(digest);
-    if (key === undefined) remembered.delete(secret);
-    else remembered.set(secret, { key, until: own === undefined ? clock.now() + REMEMBERED_MS : Infinity });
+    if (known === undefined) return lookUp(secret, call);
+    return known.until === Infinity || known.until > clock.now() ? known.key : undefined;
+  };
+
+  const authenticate: Authenticate = (call, scope) => {
+    const key = identify(call);
+    if (key === undefined) {
+      const secret = secretOf(call.headers);
+      if (secret === "") throw new InferqError("missing_key");
+      const found = find(hash("sha256", secret));
+      throw new RefusedKeyError("invalid_key", found?.ends ?? "unknown", found?.key ?? null);
+    }
+    if (scope !== "any" && !key.scopes.includes(scope)) {
+      throw new RefusedKeyError("scope_missing", "scope", key, { scope });
+    }
     return key;
   };
+
+  return { identify, authenticate };
 }
 
-/** Makes `identify` insist. */
-export function authenticator(identify: Identify): Authenticate {
-  return (headers) => {
-    const key = identify(headers);
-    if (key === undefined) throw new InferqError(secretOf(headers) === "" ? "missing_key" : "invalid_key");
-    return key;
-  };
+/** Whether `key` may use `model`: its list may have any of the model's names. */
+export function mayUse(key: ApiKey, { definition, aliases }: CatalogEntry): boolean {
+  const { models } = key;
+  if (models === null || models.includes(definition.name)) return true;
+  return aliases.some(({ name }) => models.includes(name));
+}
+
+/** Throws `model_not_allowed` where `key` may not use `model`, which its caller calls `name`. */
+export function checkMayUse(key: ApiKey, model: CatalogEntry, name: string): void {
+  if (!mayUse(key, model)) throw new RefusedKeyError("model_not_allowed", "model", key, { model: name });
 }
 
 /** Some clients send both headers; an empty `x-api-key` counts as none. */

@@ -12,11 +12,11 @@ export const CANCELLED: Failure = { code: "cancelled", message: sentence("cancel
 
 export function cancelRoute(app: FastifyInstance, context: GatewayContext): void {
   const cancel = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
-    const { headers, raw } = request;
-    const { id, finishedAt } = await ownStatus(context, headers, request.params.id);
+    const { raw } = request;
+    const { id, finishedAt } = await ownStatus(context, raw, "submit", request.params.id);
     if (finishedAt === null) await context.store.finish(id, { type: "cancel", failure: CANCELLED });
     // Another outcome may have come first: what counts is which one the request has now.
-    const view = await ownStatus(context, headers, id);
+    const view = await ownStatus(context, raw, "submit", id);
     if (view.failure?.code === "cancelled") {
       reply.header("x-error-code", "cancelled");
       return sendJson(reply, statusBody(view, context.baseOf(raw)));

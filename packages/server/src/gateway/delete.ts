@@ -10,7 +10,7 @@ export function deleteRoute(app: FastifyInstance, context: GatewayContext): void
   const { store, blobs, logger } = context;
 
   const remove = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
-    const { id, owner, model, finishedAt } = await ownStatus(context, request.headers, request.params.id);
+    const { id, owner, model, finishedAt } = await ownStatus(context, request.raw, "submit", request.params.id);
     // Its run is fenced before its files go: what it still writes, its worker deletes.
     if (finishedAt === null) await store.finish(id, { type: "cancel", failure: CANCELLED });
     // Files before the row, as at expiry: a kill between the two leaves a row that names the rest of the work.

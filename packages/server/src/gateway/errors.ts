@@ -5,6 +5,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
 import { errorBody, refusedBody } from "../wire/bodies.ts";
+import type { Audit } from "./audit.ts";
+import { RefusedKeyError } from "./auth.ts";
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -27,10 +29,11 @@ export class ExpiredError extends InferqError {
 }
 
 /** Makes the answer to all errors. What has no row in the table is logged and becomes `internal`. */
-export function failer(logger: Logger, limitBytes: number): Fail {
+export function failer(logger: Logger, audit: Pick<Audit, "refused">, limitBytes: number): Fail {
   return (error, request, response, route) => {
     const known = asInferqError(error, request, limitBytes);
     if (known.code === "internal") logger.error({ err: error, method: request.method, route }, "an answer failed");
+    if (known instanceof RefusedKeyError) audit.refused(known, request);
     sendError(known, request, response);
   };
 }

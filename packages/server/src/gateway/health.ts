@@ -1,6 +1,5 @@
 /** For orchestrators and monitoring: alive, ready, and the figures. */
 import type { FastifyInstance } from "fastify";
-import { InferqError } from "../core/errors.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 
 /** `GET /healthz`: the process answers. `GET /readyz`: 503 until the light models are ready. */
@@ -17,8 +16,7 @@ export function healthRoutes(app: FastifyInstance, context: GatewayContext): voi
 /** `GET /metrics` on the main port, for admin keys. */
 export function metricsRoute(app: FastifyInstance, context: GatewayContext): void {
   app.get("/metrics", async (request, reply) => {
-    const key = context.authenticate(request.headers);
-    if (!key.scopes.includes("admin")) throw new InferqError("admin_only");
+    context.authenticate(request.raw, "admin");
     return reply
       .header("content-type", context.metrics.contentType)
       .header("cache-control", "no-store")

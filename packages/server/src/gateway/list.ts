@@ -20,7 +20,7 @@ export function listRoute(app: FastifyInstance, context: GatewayContext): void {
   const store = { list: oneAtATime((wish: ListWish) => context.store.list(wish)) };
 
   app.get("/v2/requests", async (request, reply) => {
-    const { owner } = context.authenticate(request.headers);
+    const { owner } = context.authenticate(request.raw, "read");
     const query = request.query as Record<string, string>;
     const wish = { owner, ...readListQuery(query, models) };
     const { requests, next } = await fullPage(store, wish);

@@ -6,12 +6,12 @@ import { type GatewayContext, sendJson } from "./context.ts";
 
 export function modelRoutes(app: FastifyInstance, context: GatewayContext): void {
   app.get("/v2/models", (request, reply) => {
-    context.authenticate(request.headers);
+    context.authenticate(request.raw, "any");
     sendJson(reply, JSON.stringify({ models: context.models.entries.map(summary) }));
   });
 
   app.get("/v2/models/:model", (request: FastifyRequest<{ Params: { model: string } }>, reply) => {
-    context.authenticate(request.headers);
+    context.authenticate(request.raw, "any");
     const { model } = request.params;
     const entry = context.models.find(model);
     if (entry === undefined) throw new InferqError("unknown_model", { model });

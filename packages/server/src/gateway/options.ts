@@ -39,7 +39,7 @@ export interface GatewaySettings {
 export interface GatewayOptions {
   readonly store: RequestStore;
   readonly blobs: BlobStore;
-  readonly keys: Pick<KeyStore, "find" | "idSecret">;
+  readonly keys: Pick<KeyStore, "find" | "idSecret" | "isFirstUse" | "onChange">;
   /** Keys of the configuration (`INFERQ_API_KEYS`); looked up first. */
   readonly staticKeys: readonly ApiKey[];
   readonly models: Catalog;

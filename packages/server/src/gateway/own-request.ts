@@ -1,9 +1,10 @@
 /** A caller's look at one of its requests. That of another owner does not exist for it. */
-import type { IncomingHttpHeaders } from "node:http";
 import { InferqError } from "../core/errors.ts";
 import { idExpiresAt, idTime, isId } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
+import type { Scope } from "../store/keys.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
+import type { Call } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { ExpiredError } from "./errors.ts";
 import { longestLifeMs } from "./submit-options.ts";
@@ -13,14 +14,15 @@ export interface IdPath {
   Params: { id: string };
 }
 
-/** The whole request `id`, from `read` if given. Throws `missing_key`, `invalid_key`, or what `notFound` says. */
+/** The whole request `id`, from `read` if given. Throws what `Authenticate` and `notFound` say. */
 export async function ownRequest(
   context: GatewayContext,
-  headers: IncomingHttpHeaders,
+  call: Call,
+  scope: Scope,
   id: string,
   read: RequestStore["get"] = (id) => context.store.get(id),
 ): Promise<Request> {
-  const { owner } = context.authenticate(headers);
+  const { owner } = context.authenticate(call, scope);
   const found = isId(id) ? await read(id) : undefined;
   if (found === undefined || found.owner !== owner) throw notFound(context, owner, id);
   return found;
@@ -29,11 +31,12 @@ export async function ownRequest(
 /** The light view of the request `id`, at once where the store has it at once. Throws as `ownRequest`. */
 export function ownStatus(
   context: GatewayContext,
-  headers: IncomingHttpHeaders,
+  call: Call,
+  scope: Scope,
   id: string,
 ): RequestStatus | Promise<RequestStatus> {
   const { store, authenticate } = context;
-  const { owner } = authenticate(headers);
+  const { owner } = authenticate(call, scope);
   const check = (view: RequestStatus | undefined): RequestStatus => {
     if (view === undefined || view.owner !== owner) throw notFound(context, owner, id);
     return view;

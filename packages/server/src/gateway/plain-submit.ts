@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { submitBody } from "../wire/bodies.ts";
 import { type Accept, describeAccepted, type Submitted } from "./accept.ts";
+import { mayUse } from "./auth.ts";
 import { fieldsOf, parseJson } from "./body.ts";
 import { type GatewayContext, writeAscii } from "./context.ts";
 import type { Fail } from "./errors.ts";
@@ -29,8 +30,8 @@ export function plainSubmit(
     if (request.method !== "POST" || !request.url!.startsWith(START) || !isPlain(request)) return undefined;
     const model = models.find(request.url!.slice(START.length));
     if (model === undefined || model.state.type === "failed") return undefined;
-    const caller = identify(request.headers);
-    if (caller === undefined) return undefined;
+    const caller = identify(request);
+    if (caller === undefined || !caller.scopes.includes("submit") || !mayUse(caller, model)) return undefined;
     const options = submitOptions(request.headers, model, settings);
     return { caller, model, options, base: baseOf(request), port: request.socket.localPort ?? 0 };
   };

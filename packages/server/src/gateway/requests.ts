@@ -17,7 +17,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   /** No promise unless the store needs one, one string; most polls take the short way in status-poll.ts. */
   const status = (request: FastifyRequest<IdPath>, reply: FastifyReply): undefined | Promise<void> => {
-    const view = ownStatus(context, request.headers, request.params.id);
+    const view = ownStatus(context, request.raw, "read", request.params.id);
     if (view instanceof Promise) return view.then((later) => sendStatus(later, request, reply));
     sendStatus(view, request, reply);
   };
@@ -39,7 +39,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   /** The key first, then what is asked for. Whoever waits has waited when a poll comes here: see wait-poll.ts. */
   const onRequest = [
     (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
-      context.authenticate(request.headers);
+      context.authenticate(request.raw, "read");
       done();
     },
     checkWish(settings.waitLimitSeconds),
@@ -48,7 +48,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
   app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
 
   app.get<IdPath>("/v2/requests/:id", { onRequest }, async (request, reply) => {
-    const found = await ownRequest(context, request.headers, request.params.id, read);
+    const found = await ownRequest(context, request.raw, "read", request.params.id, read);
     if (found.status === "FAILED") failed(reply, found).code(422);
     await sendResult(request, reply, found);
     return reply;
@@ -56,7 +56,7 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   // HTTP 200 also for FAILED: the contract's 422 is V2's, and V1's pollers read `status` from the body.
   app.get<IdPath>("/v1/requests/:id", { onRequest }, async (request, reply) => {
-    const found = await ownRequest(context, request.headers, request.params.id, read);
+    const found = await ownRequest(context, request.raw, "read", request.params.id, read);
     if (found.status === "FAILED") failed(reply, found);
     await sendResult(request, reply, found);
     return reply;

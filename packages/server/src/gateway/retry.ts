@@ -12,6 +12,7 @@ import type { JsonSchema } from "../model/model.ts";
 import type { AllowPrivate } from "../net/address.ts";
 import { retryBody } from "../wire/own.ts";
 import { checkRunnable } from "./accept.ts";
+import { checkMayUse } from "./auth.ts";
 import { type GatewayContext, sendConflict, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { drainUnread } from "./errors.ts";
@@ -32,7 +33,7 @@ export function retryRoute(
     if (closing()) throw new InferqError("shutting_down");
     const { headers } = request;
     const { id: oldId } = request.params;
-    const caller = context.authenticate(headers);
+    const caller = context.authenticate(request.raw, "submit");
     const idempotencyKey = keyOf(headers["idempotency-key"]);
     const base = context.baseOf(request.raw);
     const answer = ({ id, isReplay }: Queued): FastifyReply => {
@@ -45,10 +46,11 @@ export function retryRoute(
     const first = idempotencyKey === null ? undefined : await earlier(store, caller.owner, idempotencyKey);
     if (first?.ok === false) return answer({ id: replayOf(first, digest), isReplay: true });
 
-    const old = await ownRequest(context, headers, oldId);
+    const old = await ownRequest(context, request.raw, "submit", oldId);
     if (old.finishedAt === null) return sendConflict(reply, "not_finished", old);
     const model = models.find(old.model);
     if (model === undefined) throw new InferqError("unknown_model", { model: old.model });
+    checkMayUse(caller, model, old.model);
     checkRunnable(model, old.model);
     const { definition } = model;
     const { webhook, refusal } = webhookOf(old, settings.allowPrivateWebhooks);

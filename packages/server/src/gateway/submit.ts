@@ -29,7 +29,7 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
     tellGranted(reply.raw, seconds);
     // It was accepted, and lives on when its client goes away.
     await waits.finished(id, seconds * 1000, reply.raw);
-    await sendState(await ownRequest(context, request.headers, id), base, reply);
+    await sendState(await ownRequest(context, request.raw, "submit", id), base, reply);
     return reply;
   });
 

@@ -31,7 +31,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     reply.header("x-cost", "0");
     // A client that goes away leaves the request alone: it was accepted, and can still be polled.
     await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw);
-    const done = await ownRequest(context, request.headers, id);
+    const done = await ownRequest(context, request.raw, "submit", id);
     countReading(context, done, reply.raw);
     if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
     if (done.status !== "COMPLETED") {

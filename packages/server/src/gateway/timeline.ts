@@ -7,7 +7,7 @@ import { type IdPath, ownRequest } from "./own-request.ts";
 export function timelineRoute(app: FastifyInstance, context: GatewayContext): void {
   app.get<IdPath>("/v2/requests/:id/timeline", async (request, reply) => {
     // The request first: an attempt that ends between the two reads is then told twice over and not lost.
-    const found = await ownRequest(context, request.headers, request.params.id);
+    const found = await ownRequest(context, request.raw, "read", request.params.id);
     return sendJson(reply, timelineBody(found, await context.store.pastAttempts(found.id)));
   });
 }

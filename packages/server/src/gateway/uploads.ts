@@ -22,7 +22,7 @@ export function uploadRoute(app: FastifyInstance, context: GatewayContext): void
 
   app.addHook("onRequest", (request, _reply, done) => {
     try {
-      request.caller = context.authenticate(request.headers);
+      request.caller = context.authenticate(request.raw, "submit");
       checkContentType(request);
       done();
     } catch (error) {

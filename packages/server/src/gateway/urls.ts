@@ -2,9 +2,9 @@
  * The origin under which the caller reached this server, for the absolute URLs in answers: clients
  * GET them as they are (in-practice, "Submit").
  */
-import { BlockList, isIP } from "node:net";
 import type { IncomingMessage } from "node:http";
 import { InferqError } from "../core/errors.ts";
+import { trusting } from "./client-address.ts";
 
 /** Answers an origin without a slash at its end. Throws `bad_host`. */
 export type BaseOf = (request: IncomingMessage) => string;
@@ -18,13 +18,13 @@ export function baseOf(publicUrl: string | null, trustedProxies: readonly string
     const { origin } = new URL(publicUrl); // a name outside ASCII in its ASCII form
     return () => origin;
   }
-  const trusted = trustedProxies.length === 0 ? undefined : blockList(trustedProxies);
+  const isTrusted = trustedProxies.length === 0 ? undefined : trusting(trustedProxies);
   // The last Host and its base: most callers use the same one.
   let lastHost: string | undefined;
   let lastBase = "";
   return (request) => {
     const { headers } = request;
-    if (trusted !== undefined && isTrusted(trusted, request.socket.remoteAddress)) {
+    if (isTrusted?.(request.socket.remoteAddress) === true) {
       const host = checked(nearest(headers["x-forwarded-host"]) ?? headers.host);
       const secure = nearest(headers["x-forwarded-proto"])?.toLowerCase() === "https";
       return `${secure ? "https" : "http"}://${host}`;
@@ -47,20 +47,4 @@ function checked(host: string | undefined): string {
 function nearest(value: string | string[] | undefined): string | undefined {
   const first = (Array.isArray(value) ? value[0] : value)?.split(",", 1)[0]?.trim();
   return first === "" ? undefined : first;
-}
-
-function blockList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = "", prefix] = network.split("/");
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
-    const bits = prefix === undefined ? (family === "ipv6" ? 128 : 32) : Number(prefix);
-    list.addSubnet(address, bits, family);
-  }
-  return list;
-}
-
-function isTrusted(list: BlockList, address: string | undefined): boolean {
-  if (address === undefined) return false;
-  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 }

@@ -30,9 +30,10 @@ export function waitPoll(
     const found = POLL.exec(url!);
     const id = found?.[1] ?? found?.[2] ?? "";
     if (!isId(id)) return undefined;
-    const owner = identify(headers)?.owner;
+    const key = identify(request);
     const seconds = waitWish(request, settings.waitLimitSeconds);
-    return owner === undefined || seconds === 0 ? undefined : { id, owner, seconds };
+    if (key === undefined || !key.scopes.includes("read") || seconds === 0) return undefined;
+    return { id, owner: key.owner, seconds };
   };
 
   const isOwn = async ({ id, owner }: Wish): Promise<boolean> => {

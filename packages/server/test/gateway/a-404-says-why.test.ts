@@ -1,7 +1,7 @@
 /** The code of a 404 says whether the caller's request has expired, and when, or whether nobody knows of one. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { idMaker } from "../../src/core/ids.ts";
-import { type Answer, type Gateway, OTHER_KEY, send, startGateway } from "./harness.ts";
+import { type Answer, type Gateway, NO_KEYS, OTHER_KEY, send, startGateway } from "./harness.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -84,7 +84,7 @@ test("unknown to another owner, while the request is there and afterwards", asyn
 test("unknown when it never was: another id, another form, the key probe, another server's, one of before this version", async () => {
   const id = await gateway.submit("words", {});
   const before = idMaker(gateway.clock)();
-  const theirs = await startGateway({}, { keys: { find: () => undefined, idSecret: "f".repeat(32) } });
+  const theirs = await startGateway({}, { keys: { ...NO_KEYS, idSecret: "f".repeat(32) } });
   const foreign = await theirs.submit("words", {});
   await theirs[Symbol.asyncDispose]();
   gateway.clock.advance(2 * DAY_MS);

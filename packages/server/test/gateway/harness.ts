@@ -25,6 +25,14 @@ export const ADMIN_KEY = "SG_00000000000admin";
 
 export const ID_SECRET = "0123456789abcdef0123456789abcdef";
 
+/** A key store without keys. */
+export const NO_KEYS: GatewayOptions["keys"] = {
+  idSecret: ID_SECRET,
+  find: () => undefined,
+  isFirstUse: () => false,
+  onChange() {},
+};
+
 /** A clock that only moves when told. */
 export class TestClock implements Clock {
   ms = 1_790_000_000_000;
@@ -119,7 +127,7 @@ export async function startGateway(
   const app = buildGateway({
     store,
     blobs,
-    keys: { find: () => undefined, idSecret: ID_SECRET },
+    keys: NO_KEYS,
     staticKeys: [
       apiKey("one", KEY, false),
       apiKey("two", OTHER_KEY, false),

@@ -102,7 +102,7 @@ test("alive at once, ready when the light models are", async () => {
 });
 
 test("the figures are for admins, and tell the depth of the queue and how long the oldest waits", async () => {
-  expect((await gateway.call("GET", "/metrics")).headers["x-error-code"]).toBe("admin_only");
+  expect((await gateway.call("GET", "/metrics")).headers["x-error-code"]).toBe("scope_missing");
   await gateway.submit("words", {});
   gateway.clock.advance(2_000);
   await gateway.submit("words", {});

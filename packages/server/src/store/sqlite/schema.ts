@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { inTransaction } from "./transaction.ts";
 
 /**
  * One entry for each version of the schema, never edited once released; `user_version` counts
@@ -137,16 +138,24 @@ export function openForWriting(path: string, migrations: readonly string[] = MIG
   }
 }
 
-/** Runs those of `migrations` that the file at `path` has not had. Throws one sentence where it was written by a newer version. */
+/** Runs those of `migrations` that the file at `path` has not had; other processes may do the same. Throws one sentence where it was written by a newer version. */
 export function migrate(db: DatabaseSync, path: string, migrations: readonly string[]): void {
-  const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version > migrations.length) {
-    throw new Error(
-      `${path} was written by a newer inferq (schema ${version}; this one knows ${migrations.length}). ` +
-        "Start the newer version, or use another data directory.",
-    );
+  for (;;) {
+    const version = versionOf(db);
+    if (version === migrations.length) return;
+    if (version > migrations.length) {
+      throw new Error(
+        `${path} was written by a newer inferq (schema ${version}; this one knows ${migrations.length}). ` +
+          "Start the newer version, or use another data directory.",
+      );
+    }
+    inTransaction(db, () => {
+      // Another process may have been first.
+      if (versionOf(db) === version) db.exec(`${migrations[version]}; PRAGMA user_version = ${version + 1}`);
+    });
   }
-  for (let next = version; next < migrations.length; next++) {
-    db.exec(`BEGIN IMMEDIATE; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
-  }
+}
+
+function versionOf(db: DatabaseSync): number {
+  return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
 }

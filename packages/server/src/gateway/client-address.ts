@@ -1,0 +1,49 @@
+/** Where a call comes from: the address that limits and audit lines go by. */
+import type { IncomingMessage } from "node:http";
+import { BlockList, isIP } from "node:net";
+
+/** The address of the client, IPv4 in its own form; that of the outermost proxy's peer where proxies are trusted. */
+export type AddressOf = (call: Pick<IncomingMessage, "headers" | "socket">) => string;
+
+/** Whether an address is one of the operator's own proxies. */
+export type IsTrusted = (address: string | undefined) => boolean;
+
+const MAPPED = /^::ffff:(?=\d+\.)/i;
+
+/**
+ * `X-Forwarded-For` counts only when the peer is in `trustedProxies`, and then from its end, where the nearest
+ * proxy wrote: the first address that is no trusted proxy's. What stands before it the client may have made up.
+ */
+export function addressOf(trustedProxies: readonly string[]): AddressOf {
+  const isTrusted = trusting(trustedProxies);
+  return ({ headers, socket }) => {
+    let address = plain(socket.remoteAddress ?? "");
+    const forwarded = headers["x-forwarded-for"];
+    if (forwarded === undefined || !isTrusted(address)) return address;
+    for (const item of [forwarded].flat().join().split(",").toReversed()) {
+      const before = plain(item.trim());
+      if (isIP(before) === 0) break; // "unknown", a made-up text: the last known is the nearest there is
+      address = before;
+      if (!isTrusted(address)) break;
+    }
+    return address;
+  };
+}
+
+/** Makes the test for `networks`: addresses or ranges such as `10.0.0.0/8`. */
+export function trusting(networks: readonly string[]): IsTrusted {
+  if (networks.length === 0) return () => false;
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", prefix] = network.split("/");
+    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
+    const bits = prefix === undefined ? (family === "ipv6" ? 128 : 32) : Number(prefix);
+    list.addSubnet(address, bits, family);
+  }
+  return (address) => address !== undefined && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+}
+
+/** A socket that takes both families names IPv4 addresses as IPv6 ones (RFC 4291 §2.5.5.2). */
+function plain(address: string): string {
+  return address.replace(MAPPED, "");
+}
