@@ -91,9 +91,17 @@ export interface DeliveryStore {
   nextDue(): Promise<number | undefined>;
   get(id: string): Promise<Delivery | undefined>;
   list(wish: DeliveryWish): Promise<DeliveryPage>;
-  /** Writes what became of a try. False: it is not pending (any more), and nothing was written. One that was delivered is deleted with its request, at once if that is gone. */
+  /**
+   * Writes what became of a try. False: it is not pending (any more), and nothing was written. One that was
+   * asked for again after the try began stays due, unless it was delivered. One that was delivered is deleted
+   * with its request, at once if that is gone.
+   */
   mark(id: string, mark: DeliveryMark): Promise<boolean>;
-  /** Gives up what was made before `madeBefore` and is pending still, and deletes what was given up and made before `forgetBefore`; answers how many it gave up, at most `limit` of each. A redelivery asked for counts from when it was asked. */
+  /**
+   * Gives up what was made before `madeBefore` and is pending still, and deletes what was given up and made before
+   * `forgetBefore`; at most `limit` of each, the oldest. Answers how many it gave up. What was asked for again
+   * counts from then.
+   */
   giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<number>;
   /** Makes a delivery due now, whatever became of it before, with the same event id. False: there is none. */
   redeliver(id: string): Promise<boolean>;

@@ -3,6 +3,7 @@ export { blobSuite } from "./blob-suite.ts";
 export type { BlobFixture } from "./blob-suite.ts";
 export { manualClock } from "./clock.ts";
 export type { ManualClock } from "./clock.ts";
+export { deliverySuite } from "./delivery-suite.ts";
 export { eventLogSuite } from "./event-log-suite.ts";
 export { runnerSuite } from "./runner-suite.ts";
 export type { RunnerFixture } from "./runner-suite.ts";

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { deliverySuite } from "../../src/testing/delivery-suite.ts";
 import { eventLogSuite } from "../../src/testing/event-log-suite.ts";
 import { storeModel } from "../../src/testing/store-model.ts";
 import { storeSuite } from "../../src/testing/store-suite.ts";
@@ -14,4 +15,5 @@ const open: StoreFactory = (clock) => sqliteStore({ directory: mkdtempSync(join(
 
 storeSuite("sqlite", open);
 storeModel("sqlite", open);
+deliverySuite("sqlite", open);
 eventLogSuite("sqlite", open);

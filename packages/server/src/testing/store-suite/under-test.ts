@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Clock } from "../../core/clock.ts";
 import type { Result, Submission } from "../../core/request.ts";
-import type { Lease, RequestStore, Settlement, StoreDriver } from "../../store/store.ts";
+import type { Lease, Settlement, StoreDriver } from "../../store/store.ts";
 import { manualClock } from "../clock.ts";
 import type { ManualClock } from "../clock.ts";
 import { submissionMaker } from "../submission.ts";
 
 /** Opens an empty store that reads the time from `clock`. */
-export type StoreFactory = (clock: Clock) => Promise<Pick<StoreDriver, keyof RequestStore | "events">>;
+export type StoreFactory = (clock: Clock) => Promise<StoreDriver>;
 
 export const IMAGE: Result = {
   kind: "image",
@@ -25,7 +25,7 @@ export function failed(kind: "error" | "retryable" | "crash", retryAfterMs?: num
 /** A new store for each test of the block it is made in, and what tests ask of it most. */
 export class StoreUnderTest {
   clock!: ManualClock;
-  store!: Pick<StoreDriver, keyof RequestStore | "events">;
+  store!: StoreDriver;
   submission!: (over?: Partial<Submission>) => Submission;
 
   constructor(open: StoreFactory) {
