@@ -141,6 +141,7 @@ describe.each([
           timeoutSeconds: 600,
           progress: () => undefined,
           log: () => undefined,
+          partial: () => undefined,
           file: (name) => ({ path: join(directory, "no such directory", name) }),
         },
       );

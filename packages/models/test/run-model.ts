@@ -38,6 +38,7 @@ export async function runModel<Session>(
     timeoutSeconds,
     progress: (fraction) => progress.push(fraction),
     log: (message) => logs.push(message),
+    partial: () => undefined,
     file: (name) => ({ path: join(directory, name) }),
   });
   return { output, progress, logs };

@@ -59,8 +59,13 @@ export interface RunContext<Session> {
   readonly timeoutSeconds: number;
   /** Tells how far the run is, 0 to 1. */
   readonly progress: (fraction: number) => void;
-  /** A log line of this request; what is printed to stdout and stderr becomes one too, unattributed. */
+  /** A line that the request's client may read. What is printed to stdout and stderr goes to the server's own log. */
   readonly log: (message: string) => void;
+  /**
+   * Text models: tells the next piece of the output while it is made. All pieces together are the beginning of what
+   * `run` returns, which alone counts: a client may see some of them, none, or those of an attempt that failed.
+   */
+  readonly partial: (text: string) => void;
   /** A new file to write in this attempt's directory; `name`'s extension tells its type. */
   readonly file: (name: string) => OutputFile;
 }

@@ -73,6 +73,7 @@ async function runOne({ n, input, directory, timeoutMs }: Extract<ToChild, { t: 
         say({ t: "progress", n, fraction });
       },
       onLog: (message) => say({ t: "log", n, message }),
+      onPartial: (text) => say({ t: "partial", n, text }),
     },
   );
   runs.delete(n);

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ModelDefinition, OutputFile } from "../model/model.ts";
 import { MAX_LOG_LINE } from "./protocol.ts";
+import { PartialOutput } from "./partial-output.ts";
 import type { Run, RunHooks, RunOutcome } from "./runner.ts";
 
 /** How a call of `run` ended by itself. */
@@ -16,6 +17,7 @@ export async function execute(
 ): Promise<Executed> {
   const startedAt = performance.now();
   const files = new FileMaker(run.directory);
+  const partial = new PartialOutput((text) => hooks.onPartial?.(text));
   try {
     const output = await definition.run(run.input, {
       session,
@@ -27,10 +29,13 @@ export async function execute(
       log(message: unknown) {
         hooks.onLog?.(String(message).slice(0, MAX_LOG_LINE));
       },
+      partial: (text) => partial.add(text),
       file: (name) => files.file(name),
     });
+    partial.flush();
     return { type: "completed", output, inferenceMs: performance.now() - startedAt, noDirectory: !files.made };
   } catch (error) {
+    partial.flush();
     return { ...modelError(error), inferenceMs: performance.now() - startedAt, noDirectory: !files.made };
   }
 }

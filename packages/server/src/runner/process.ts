@@ -210,6 +210,8 @@ class ProcessRunner implements Runner {
         return this.#runs.get(message.n)?.hooks.onProgress?.(message.fraction);
       case "log":
         return this.#runs.get(message.n)?.hooks.onLog?.(message.message);
+      case "partial":
+        return this.#runs.get(message.n)?.hooks.onPartial?.(message.text);
       case "ended": {
         const run = this.#runs.get(message.n);
         if (run === undefined) throw new Error(`run ${message.n} ended, which does not run`);
@@ -222,10 +224,10 @@ class ProcessRunner implements Runner {
     }
   }
 
-  /** What is printed while one run alone is active is that run's. */
+  /** What is printed while one run alone is active is that run's, or what is left of one that has just ended. */
   #takeOutput(line: string): void {
     const [only, another] = this.#runs.values();
-    if (only !== undefined && another === undefined) only.hooks.onLog?.(line);
+    if (only !== undefined && another === undefined) only.hooks.onPrinted?.(line);
     else this.#options.onOutput?.(line);
   }
 

@@ -25,6 +25,8 @@ export type FromChild =
   | { readonly t: "setup_failed"; readonly message: string }
   | { readonly t: "progress"; readonly n: number; readonly fraction: number }
   | { readonly t: "log"; readonly n: number; readonly message: string }
+  /** The next piece of the output of run `n`. */
+  | { readonly t: "partial"; readonly n: number; readonly text: string }
   | { readonly t: "ended"; readonly n: number; readonly outcome: Executed }
   /** The last words of a process that ends because of an error nobody caught. */
   | { readonly t: "fatal"; readonly message: string };
@@ -47,6 +49,9 @@ export function parseFromChild(line: string): FromChild {
       break;
     case "log":
       if (typeof message.n === "number" && typeof message.message === "string") return message;
+      break;
+    case "partial":
+      if (typeof message.n === "number" && typeof message.text === "string") return message;
       break;
     case "progress":
       if (typeof message.n === "number" && typeof message.fraction === "number") return message;
@@ -128,11 +133,15 @@ export class LineSplitter {
   }
 }
 
+/** After a silence this long, ms, what is said is passed on at once: a model that computes for seconds in one turn of the event loop is heard meanwhile. */
+export const SILENCE_MS: number = 50;
+
 /** Collects lines and writes those of one turn of the event loop at once: thousands of small writes a second cost more than the runs. */
 export class LineWriter {
   readonly #write: (text: string) => void;
   #pending = "";
   #scheduled = false;
+  #writtenAt = -Infinity;
 
   constructor(write: (text: string) => void) {
     this.#write = write;
@@ -140,7 +149,7 @@ export class LineWriter {
 
   send(line: string): void {
     this.#pending += line + "\n";
-    if (this.#pending.length >= 64 * 1024) return this.flush();
+    if (this.#pending.length >= 64 * 1024 || performance.now() - this.#writtenAt >= SILENCE_MS) return this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
@@ -153,6 +162,7 @@ export class LineWriter {
     if (this.#pending === "") return;
     const text = this.#pending;
     this.#pending = "";
+    this.#writtenAt = performance.now();
     this.#write(text);
   }
 }

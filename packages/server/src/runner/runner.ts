@@ -29,8 +29,16 @@ export interface RunHooks {
   /** Aborted when the run must stop: told at once, stopped within the grace. */
   readonly signal: AbortSignal;
   onProgress?(fraction: number): void;
+  /** A line of the model's about this run. */
   onLog?(message: string): void;
+  /** The next piece of the output, never empty; all together are bounded to `MAX_PARTIAL`. */
+  onPartial?(text: string): void;
+  /** What was printed while this run alone was active. It may be the last of the run before it, of another client. */
+  onPrinted?(line: string): void;
 }
+
+/** How much of its output a run tells, in UTF-16 units. */
+export const MAX_PARTIAL: number = 1024 * 1024;
 
 /**
  * How a run ended. Never a rejection: what goes wrong is an outcome. `inferenceMs` is the time within

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { Run, Runner, RunOutcome } from "../runner/runner.ts";
+import { MAX_PARTIAL, type Run, type Runner, type RunOutcome } from "../runner/runner.ts";
 
 /** A runner of `suiteModel`, ready, with room for two runs, and an empty directory. Disposed of after each test. */
 export interface RunnerFixture extends AsyncDisposable {
@@ -39,6 +39,24 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
         onLog: (message) => told.push(message),
       });
       expect(told).toEqual(["first", 0.5, 1, "second"]);
+    });
+
+    it("tells its output while it is made: the pieces together are the text", async () => {
+      await using fixture = await open();
+      const pieces = await piecesOf(fixture, "tell a text");
+      expect(pieces.join("")).toBe("The quick brown fox");
+      expect(pieces).not.toContain("");
+    });
+
+    it("tells what it has of its output before it fails", async () => {
+      await using fixture = await open();
+      expect((await piecesOf(fixture, "tell a text and fail")).join("")).toBe("half of");
+    });
+
+    it("tells of an output no more than the first megabyte", async () => {
+      await using fixture = await open();
+      const pieces = await piecesOf(fixture, "tell a text without end");
+      expect(pieces.reduce((sum, { length }) => sum + length, 0)).toBe(MAX_PARTIAL);
     });
 
     it("writes files in its attempt's directory, which is made for the first of them", async () => {
@@ -143,6 +161,14 @@ export function runnerSuite(open: () => Promise<RunnerFixture>): void {
 
 function run({ scratch }: RunnerFixture, input: Readonly<Record<string, unknown>>, timeoutMs = 60_000): Run {
   return { id: "a", attempt: 1, input, directory: join(scratch, "a", "1"), timeoutMs, alone: false };
+}
+
+/** What a run of the model told of its output, piece by piece. */
+async function piecesOf(fixture: RunnerFixture, what: string): Promise<string[]> {
+  const pieces: string[] = [];
+  const { signal } = new AbortController();
+  await fixture.runner.run(run(fixture, { do: what }), { signal, onPartial: (text) => pieces.push(text) });
+  return pieces;
 }
 
 function go(fixture: RunnerFixture, input: Readonly<Record<string, unknown>>): Promise<RunOutcome> {

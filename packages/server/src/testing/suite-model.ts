@@ -10,7 +10,7 @@ const suiteModel: ModelDefinition<{ readonly setups: number }> = defineModel<{ r
   output: "text",
   input: { type: "object" },
   setup: () => ({ setups: ++setups }),
-  async run(input: Readonly<Record<string, string>>, { session, signal, progress, log, file }) {
+  async run(input: Readonly<Record<string, string>>, { session, signal, progress, log, partial, file }) {
     switch (input["do"]) {
       case "answer":
         return { output: input["text"]!, seed: 7, reasoning: `setups: ${session.setups}` };
@@ -25,6 +25,18 @@ const suiteModel: ModelDefinition<{ readonly setups: number }> = defineModel<{ r
         progress(7);
         log("second");
         return "told";
+      case "tell a text":
+        partial("The quick ");
+        await new Promise((resolve) => setImmediate(resolve));
+        for (const letter of "brown fox") partial(letter);
+        partial("");
+        return "The quick brown fox";
+      case "tell a text and fail":
+        partial("half of");
+        throw new Error("It failed.");
+      case "tell a text without end":
+        for (let i = 0; i < 1_000; i++) partial("x".repeat(100_000));
+        return "x";
       case "fail":
         throw new Error("It failed.");
       case "throw a string":

@@ -2,11 +2,11 @@ import { expect, it } from "vitest";
 import { MAX_LOG_LINE } from "../../src/runner/protocol.ts";
 import { NEVER, openRunner } from "./open.ts";
 
-it("becomes log lines of the only run there is, each bounded, and disturbs nothing", async () => {
+it("is told as printed while the only run there is was active, each bounded, and disturbs nothing", async () => {
   await using opened = await openRunner("unruly.ts");
   const { runner, run } = opened;
   const lines: string[] = [];
-  const outcome = await runner.run(run({ do: "print" }), { signal: NEVER, onLog: (line) => lines.push(line) });
+  const outcome = await runner.run(run({ do: "print" }), { signal: NEVER, onPrinted: (line) => lines.push(line) });
   expect(outcome).toMatchObject({ type: "completed", output: "printed" });
   // What was printed last may come after the run has ended, and then belongs to no run.
   await runner.stop();

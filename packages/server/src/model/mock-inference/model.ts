@@ -2,8 +2,13 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { crc32, deflateSync } from "node:zlib";
-import { defineModel, type ModelDefinition } from "../model.ts";
+import { defineModel, type ModelDefinition, type RunContext } from "../model.ts";
 import { MP4 } from "./mp4.ts";
+
+const TEXT = "The quick brown fox jumps over the lazy dog.";
+
+/** As they are told; together they are the text. */
+const WORDS = TEXT.split(/(?<= )/);
 
 interface Input {
   readonly sleep: number;
@@ -35,18 +40,29 @@ const mockInference: ModelDefinition<Session> = defineModel<Session>({
   concurrency: 64,
   timeoutSeconds: 660,
   setup: () => ({ png: gradient(64) }),
-  async run(input: Input, { session, signal, progress, file }) {
-    if (input.sleep > 0) await wait(input.sleep * 1_000, undefined, { signal });
+  async run(input: Input, context) {
+    const { session, file } = context;
+    if (input.sleep > 0) await sleep(input, context);
     if (input.crash) crash();
     if (input.fail) throw new Error("mock-inference was asked to fail.");
-    progress(1);
-    if (input.kind === "text") return "The quick brown fox jumps over the lazy dog.";
+    if (input.kind === "text") return TEXT;
     const output = file(input.kind === "video" ? "output.mp4" : "output.png");
     await writeFile(output.path, input.kind === "video" ? MP4 : session.png);
     return output;
   },
 });
 export default mockInference;
+
+/** Sleeps in steps, and tells of each how far it is; of a text, the words so far. */
+async function sleep({ sleep, kind }: Input, { signal, progress, partial }: RunContext<Session>): Promise<void> {
+  const startedAt = performance.now();
+  for (const [index, word] of WORDS.entries()) {
+    const share = (index + 1) / WORDS.length;
+    await wait(Math.max(0, sleep * 1_000 * share - (performance.now() - startedAt)), undefined, { signal });
+    progress(share);
+    if (kind === "text") partial(word);
+  }
+}
 
 /** SIGKILL rather than abort(): nothing catches it, and it leaves no core file. */
 function crash(): void {
