@@ -1,9 +1,9 @@
 /** `POST /v2/requests/{id}/retry`: the input of a finished request once more, as a new request of its own. */
-import { text } from "node:stream/consumers";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobStore } from "../blob/blob-store.ts";
 import { extensionOf } from "../blob/content-type.ts";
 import { newBlobKey } from "../blob/key.ts";
+import { inputJson } from "../blob/stored-input.ts";
 import { InferqError } from "../core/errors.ts";
 import { idTime } from "../core/ids.ts";
 import type { Request, Webhook } from "../core/request.ts";
@@ -120,7 +120,7 @@ async function copyInput(
 
   if ("key" in input && mediaFields(schema).size === 0)
     return { input: { key: await copy(input.key, "json") }, hasFiles };
-  const json = "json" in input ? input.json : await readText(input.key, blobs);
+  const json = await inputJson(input, blobs);
   if (json === undefined) throw gone();
   const values = JSON.parse(json) as Record<string, unknown>;
   const copied = await mapMedia(values, schema, async (value) => {
@@ -131,9 +131,4 @@ async function copyInput(
     } satisfies StoredMedia;
   });
   return await storeInput(blobs, id, JSON.stringify(copied), hasFiles);
-}
-
-async function readText(key: string, blobs: BlobStore): Promise<string | undefined> {
-  const blob = await blobs.get(key);
-  return blob === undefined ? undefined : await text(blob);
 }

@@ -1,12 +1,13 @@
 /** One attempt, from lease to settlement: input, run, artifacts. Writes nothing to the store. */
-import { text } from "node:stream/consumers";
 import type { BlobStore } from "../blob/blob-store.ts";
+import { inputJson } from "../blob/stored-input.ts";
 import { InferqError, sentence, type ErrorCode } from "../core/errors.ts";
 import type { StoredInput } from "../core/request.ts";
 import type { JsonSchema, ModelDefinition } from "../model/model.ts";
 import type { Runner, RunOutcome } from "../runner/runner.ts";
 import type { Lease, Settlement } from "../store/store.ts";
 import { storeOutput } from "./result.ts";
+import type { Teller } from "./teller.ts";
 
 /** One model as a worker serves it. */
 export interface WorkerModel {
@@ -37,7 +38,9 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   /** Called once, when the attempt takes its place in the runner or will take none. */
   readonly onPlaced: () => void;
-  readonly onLog: (message: string) => void;
+  /** Of what the model tells while it runs. */
+  readonly teller: Teller;
+  readonly onPrinted: (line: string) => void;
 }
 
 /** `settlement` null: the lease is lost, nothing to write. `fault`: an error of the host's, not of the request's. */
@@ -49,7 +52,7 @@ export interface AttemptEnd {
 }
 
 export async function attempt(lease: Lease, model: WorkerModel, context: AttemptContext): Promise<AttemptEnd> {
-  const { signal, directory, blobs } = context;
+  const { signal, directory, blobs, teller, onPrinted } = context;
   const timeoutMs = Math.min(model.timeoutMs, lease.runTimeoutMs ?? Infinity);
   let inferenceMs = 0;
   try {
@@ -60,11 +63,18 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     if (runner.state.type !== "ready") return { settlement: { type: "release" } }; // its process ended meanwhile
     const { id, attempt, crashes } = lease;
     const run = { id, attempt, input, directory, timeoutMs, alone: crashes > 0 };
-    const outcome = await runner.run(run, { signal, onLog: context.onLog });
+    const kind = definition.outputOf?.(stored) ?? definition.output;
+    const outcome = await runner.run(run, {
+      signal,
+      onPrinted,
+      onLog: (message) => teller.line(message),
+      onProgress: (fraction) => teller.progress(fraction),
+      ...(kind === "text" && { onPartial: (text) => teller.output(text) }),
+    });
+    teller.end();
     inferenceMs = outcome.inferenceMs;
     const noDirectory = input === stored && "noDirectory" in outcome && (outcome.noDirectory ?? false);
     if (outcome.type !== "completed") return { settlement: settlementOf(outcome, timeoutMs, signal), noDirectory };
-    const kind = definition.outputOf?.(stored) ?? definition.output;
     const result = await storeOutput(outcome.output, {
       id: lease.id,
       attempt: lease.attempt,
@@ -89,10 +99,9 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
 }
 
 async function readInput(stored: StoredInput, blobs: BlobStore): Promise<Record<string, unknown>> {
-  if ("json" in stored) return JSON.parse(stored.json) as Record<string, unknown>;
-  const blob = await blobs.get(stored.key);
-  if (blob === undefined) throw new Error(`The input's file ${stored.key} is missing`);
-  return JSON.parse(await text(blob)) as Record<string, unknown>;
+  const json = await inputJson(stored, blobs);
+  if (json === undefined) throw new Error("The file that holds the request's input is missing");
+  return JSON.parse(json) as Record<string, unknown>;
 }
 
 function settlementOf(

@@ -12,17 +12,21 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import { InferqError, sentence } from "../core/errors.ts";
+import type { EventLog } from "../store/events.ts";
 import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/store.ts";
 import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
 import { attemptsOf } from "./attempts-of.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Log } from "../telemetry/log.ts";
 import { startRunners } from "./start-runners.ts";
+import { Teller } from "./teller.ts";
 
 export interface WorkerOptions {
   /** Who leases, for people who look. */
   readonly name: string;
   readonly store: RequestStore;
+  /** Takes what runs tell while they run. */
+  readonly events: Pick<EventLog, "append">;
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -199,7 +203,7 @@ export class Worker implements AsyncDisposable {
   }
 
   async #run(lease: Lease, directory: string, signal: AbortSignal): Promise<AttemptEnd> {
-    const { blobs, materialize, log } = this.#options;
+    const { blobs, materialize, log, events } = this.#options;
     const model = this.#models.get(lease.model)!;
     this.#placing.set(model.name, (this.#placing.get(model.name) ?? 0) + 1);
     let placed = false;
@@ -213,7 +217,8 @@ export class Worker implements AsyncDisposable {
         placed = true;
         this.#placing.set(model.name, this.#placing.get(model.name)! - 1);
       },
-      onLog: (line) => log.debug({ ...about(lease), line }, "model says"),
+      teller: new Teller(events, lease, log),
+      onPrinted: (line) => log.debug({ ...about(lease), line }, "model prints"),
     });
   }
 

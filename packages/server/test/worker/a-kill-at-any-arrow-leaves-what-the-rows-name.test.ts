@@ -59,6 +59,7 @@ describe.each(["before", "after"] as const)("killed %s step", (side) => {
       const worker = new Worker({
         name: "w",
         ...mortal,
+        events: store.events,
         clock,
         log,
         models: [

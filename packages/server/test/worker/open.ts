@@ -7,7 +7,7 @@ import type { ModelDefinition } from "../../src/model/model.ts";
 import { inlineRunner } from "../../src/runner/inline.ts";
 import type { Runner } from "../../src/runner/runner.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import type { RequestStore } from "../../src/store/store.ts";
+import type { RequestStore, StoreDriver } from "../../src/store/store.ts";
 import { manualClock, type ManualClock } from "../../src/testing/clock.ts";
 import { submissionMaker } from "../../src/testing/submission.ts";
 import { Worker, type WorkerOptions } from "../../src/worker/worker.ts";
@@ -18,7 +18,7 @@ export const LEASE_MS = 30_000;
 /** A worker over the plain store and real files, with one model named "model", and a hand on what happens. */
 export interface Opened extends AsyncDisposable {
   readonly clock: ManualClock;
-  readonly store: RequestStore;
+  readonly store: StoreDriver;
   readonly blobs: BlobStore;
   readonly worker: Worker;
   /** Another worker over the same store and files. */
@@ -61,6 +61,7 @@ export async function openWorker(model: ModelDefinition, settings: Settings = {}
     const worker = new Worker({
       name,
       store: settings.wrapStore?.(store) ?? store,
+      events: store.events,
       blobs: settings.wrapBlobs?.(blobs) ?? blobs,
       clock,
       log: { debug: log, info: log, warn: log, error: log },
