@@ -69,6 +69,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     new Worker({
       name: `${process.pid}`,
       store,
+      events: stored.events,
       blobs,
       clock,
       log: logger,
@@ -88,6 +89,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   );
   const gateway = buildGateway({
     store,
+    events: stored.events,
     blobs,
     keys,
     staticKeys: config.apiKeys.map((key) => ({ ...PLAIN_KEY, ...key, owner: key.name, createdAt: 0 })),

@@ -3,6 +3,7 @@ import type { BlobStore } from "../blob/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Catalog } from "../model/catalog.ts";
 import type { AllowPrivate } from "../net/address.ts";
+import type { EventLog } from "../store/events.ts";
 import type { ApiKey, KeyStore } from "../store/keys.ts";
 import type { RequestStore } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -38,6 +39,8 @@ export interface GatewaySettings {
 /** Everything the gateway is given. It talks to nothing else. */
 export interface GatewayOptions {
   readonly store: RequestStore;
+  /** What runs tell while they run. */
+  readonly events: EventLog;
   readonly blobs: BlobStore;
   readonly keys: Pick<KeyStore, "find" | "idSecret" | "isFirstUse" | "onChange">;
   /** Keys of the configuration (`INFERQ_API_KEYS`); looked up first. */

@@ -6,6 +6,7 @@ import { resultBody, statusBody } from "../wire/bodies.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { addOutlook } from "./outlook.ts";
 import { type IdPath, ownRequest, ownStatus } from "./own-request.ts";
+import { checkPartial, partialAnswer, partialWish } from "./partial.ts";
 import { countReading } from "./readings.ts";
 import { sharedReads } from "./shared-reads.ts";
 import { sendBody } from "./streams.ts";
@@ -47,7 +48,9 @@ export function requestRoutes(app: FastifyInstance, context: GatewayContext): vo
 
   app.get<IdPath>("/v2/requests/:id/status", { onRequest }, status);
 
-  app.get<IdPath>("/v2/requests/:id", { onRequest }, async (request, reply) => {
+  app.get<IdPath>("/v2/requests/:id", { onRequest: [...onRequest, checkPartial] }, async (request, reply) => {
+    const partial = partialWish(request.raw.url!) ? await partialAnswer(context, request, read) : undefined;
+    if (partial !== undefined) return sendJson(reply, partial);
     const found = await ownRequest(context, request.raw, "read", request.params.id, read);
     if (found.status === "FAILED") failed(reply, found).code(422);
     await sendResult(request, reply, found);

@@ -65,6 +65,12 @@ export function statusBody(view: StatusView, base: string): string {
   }
 }
 
+/** Answer to `GET /v2/requests/{id}?partial=1` while a text is made: that without the parameter, and the text so far. */
+export function partialBody(view: StatusView, output: string, base: string): string {
+  const running = statusBody(view, base).slice(0, -1);
+  return `${running},"output":${JSON.stringify(output)},"reasoning":null,"partial":true,"error":null}`;
+}
+
 /** An input that was refused before it became a request has the form of one that failed. */
 export function refusedBody(message: string): string {
   return `{"status":"FAILED","error":${JSON.stringify(message)},"metrics":{}}`;

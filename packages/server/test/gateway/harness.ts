@@ -13,6 +13,7 @@ import { buildGateway } from "../../src/gateway/app.ts";
 import type { GatewayOptions, GatewaySettings } from "../../src/gateway/options.ts";
 import { catalog, type ModelState, type ServedModel } from "../../src/model/catalog.ts";
 import { defineModel, media } from "../../src/model/model.ts";
+import type { EventLog } from "../../src/store/events.ts";
 import { PLAIN_KEY, type ApiKey } from "../../src/store/keys.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Lease, RequestStore } from "../../src/store/store.ts";
@@ -88,6 +89,7 @@ export interface Gateway extends AsyncDisposable {
   readonly port: number;
   readonly clock: ManualClock;
   readonly store: RequestStore;
+  readonly events: EventLog;
   readonly blobs: BlobStore;
   readonly logs: string[];
   readonly states: Map<string, ModelState>;
@@ -119,13 +121,15 @@ export async function startGateway(
   more: Partial<GatewayOptions> & { readonly clock?: ManualClock } = {},
 ): Promise<Gateway> {
   const clock = more.clock ?? new TestClock();
-  const store = more.store ?? memoryStore({ clock });
+  const memory = memoryStore({ clock });
+  const { store = memory, events = memory.events } = more;
   const directory = await mkdtemp(join(tmpdir(), "inferq-gateway-"));
   const blobs = fsBlobStore(directory);
   const logs: string[] = [];
   const states = new Map<string, ModelState>();
   const app = buildGateway({
     store,
+    events,
     blobs,
     keys: NO_KEYS,
     staticKeys: [
@@ -163,6 +167,7 @@ export async function startGateway(
     port,
     clock,
     store,
+    events,
     blobs,
     logs,
     states,
