@@ -1,6 +1,6 @@
 import type { EventLog, RunEvent } from "../store/events.ts";
 import type { Lease } from "../store/store.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../telemetry/log.ts";
 
 /** Progress is told so often at most, ms: a model may tell it for every pixel. */
 const PROGRESS_EVERY_MS = 200;
