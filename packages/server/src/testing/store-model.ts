@@ -1,15 +1,16 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Priority, Status, Submission } from "../core/request.ts";
+import type { Priority, Status, Submission, Webhook } from "../core/request.ts";
 import { memoryStore } from "../store/memory.ts";
-import type { Finish, ListedRequest, ListWish, Load, RequestStore, Settlement } from "../store/store.ts";
+import type { Finish, ListedRequest, ListWish, Load, RequestStore, Settlement, StoreDriver } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
+import { deliveryCommand, DeliveryPair, webhook, type DeliveryCommand } from "./delivery-model.ts";
 import type { StoreFactory } from "./store-suite/under-test.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =
-  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string; readonly idempotencyKey: string | null } // prettier-ignore
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string; readonly idempotencyKey: string | null; readonly webhook: Webhook | null } // prettier-ignore
   | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
   | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
   | { readonly do: "heartbeat"; readonly leases: readonly number[] }
@@ -18,6 +19,7 @@ type Command =
   | { readonly do: "list"; readonly filters: Partial<ListWish>; readonly limit: number }
   | { readonly do: "sweep"; readonly limit: number }
   | { readonly do: "look" }
+  | DeliveryCommand
   | { readonly do: "wait"; readonly ms: number };
 
 const failure = { code: "model_error", message: "No." } as const;
@@ -60,6 +62,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       owner,
       key,
       idempotencyKey,
+      webhook,
     }),
   },
   {
@@ -105,6 +108,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const), limit: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("look" as const) }) },
+  { weight: 4, arbitrary: deliveryCommand },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 500, 1_000, 4_000) }) },
 );
 
@@ -142,7 +146,10 @@ class Pair {
   /** The positions that the driver told last. */
   readonly #told = new Map<string, number>();
 
-  constructor(clock: ManualClock, driver: RequestStore, reference: RequestStore) {
+  readonly #deliveries: DeliveryPair;
+
+  constructor(clock: ManualClock, driver: StoreDriver, reference: StoreDriver) {
+    this.#deliveries = new DeliveryPair(driver.deliveries, reference.deliveries);
     this.#clock = clock;
     this.#startedAt = clock.now();
     this.#driver = driver;
@@ -154,7 +161,7 @@ class Pair {
     const now = this.#clock.now();
     switch (step.do) {
       case "enqueue": {
-        const { model, priority, delay, startWithin, ttl, owner, key, idempotencyKey } = step;
+        const { model, priority, delay, startWithin, ttl, owner, key, idempotencyKey, webhook } = step;
         const startDeadline = startWithin === null ? null : now + startWithin;
         const asked = this.#submission({
           model,
@@ -166,6 +173,8 @@ class Pair {
           key,
           idempotencyKey,
           idempotencyDigest: idempotencyKey && `${model} ${priority}`,
+          webhook,
+          publicBase: webhook && "https://api.example",
         });
         await this.#both((store) => store.enqueue(asked));
         this.#ids.push(asked.id); // refused or not: both must know as much of it
@@ -220,6 +229,9 @@ class Pair {
         return this.#look();
       case "wait":
         this.#clock.advance(step.ms);
+        return;
+      default:
+        return this.#deliveries.run(step, "request" in step ? pick(this.#ids, step.request) : undefined, now);
     }
   }
 
@@ -270,6 +282,7 @@ class Pair {
         return request?.lease ? { ...request, lease: { ...request.lease, token: "" } } : request;
       });
     }
+    await this.#deliveries.agree(this.#ids, this.#clock.now());
     expect(this.#driver.stats().models).toEqual(this.#reference.stats().models);
     if (this.#driver.load) expect(counted(this.#driver.load)).toEqual(counted(this.#reference.load!));
   }

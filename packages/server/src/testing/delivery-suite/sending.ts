@@ -5,8 +5,6 @@ import { attempt, completed, delivered, gaveUp, retry } from "./told.ts";
 
 /** What a sender asks, and what it says. */
 export function sendsDeliveries(t: StoreUnderTest): void {
-  const ids = (found: readonly { readonly id: string }[]): string[] => found.map(({ id }) => id);
-
   describe("are found when they are due", () => {
     it("by host, in the hosts' order, and for each host those due longest first", async () => {
       const [late, early, other, third] = [
@@ -148,4 +146,8 @@ export function sendsDeliveries(t: StoreUnderTest): void {
     await expect(deliveries.redeliver(id)).rejects.toMatchObject(refused);
     await expect(deliveries.giveUp(0, 0, 1)).rejects.toMatchObject(refused);
   });
+}
+
+function ids(found: readonly { readonly id: string }[]): string[] {
+  return found.map(({ id }) => id);
 }
