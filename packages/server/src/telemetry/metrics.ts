@@ -2,6 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Clock } from "../core/clock.ts";
+import type { DeliveryMark, DeliveryStore } from "../store/deliveries.ts";
 import type { RequestStore } from "../store/store.ts";
 
 export interface Metrics {
@@ -14,13 +15,16 @@ export interface Metrics {
   leasesLost(count: number): void;
   /** A sweep or a scan was cut short by an error. */
   sweepFailed(kind: SweepKind): void;
+  webhookTried(result: DeliveryMark["type"]): void;
+  /** A new delivery was sent so many seconds after the outcome that it tells of. */
+  webhookFirstTried(seconds: number): void;
 }
 
 /** `sweep`: of what expired or was lost. `scan`: for files that no row names. */
 export type SweepKind = "sweep" | "scan";
 
 export interface MetricsOptions {
-  readonly store: Pick<RequestStore, "stats">;
+  readonly store: Pick<RequestStore, "stats"> & { readonly deliveries: Pick<DeliveryStore, "pending"> };
   readonly clock: Clock;
   /** A path on the disk that the data lies on. */
   readonly dataDirectory: string;
@@ -96,6 +100,25 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
     registers,
   });
 
+  const pending = new Gauge({
+    name: "inferq_webhooks_pending",
+    help: "Webhooks that are still to be delivered.",
+    registers,
+  });
+  const tries = new Counter({
+    name: "inferq_webhook_tries_total",
+    help: "Tries to deliver a webhook, by what became of them: delivered, retry (it is tried again), failed (it was given up).",
+    labelNames: ["result"],
+    registers,
+  });
+  for (const result of ["delivered", "retry", "failed"] satisfies DeliveryMark["type"][]) tries.inc({ result }, 0);
+  const firstTries = new Histogram({
+    name: "inferq_webhook_first_try_seconds",
+    help: "From a request's outcome to the first try of its webhook.",
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300, 3600],
+    registers,
+  });
+
   const askStore = (): void => {
     const stats = store.stats();
     for (const gauge of [depth, inFlight, oldest]) gauge.reset();
@@ -107,6 +130,7 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
     for (const ms of stats.commitMs) commits.observe(ms / 1000);
     for (const ms of stats.syncMs) syncs.observe(ms / 1000);
     storeBytes.set(stats.bytes);
+    pending.set(store.deliveries.pending);
   };
 
   return {
@@ -121,5 +145,7 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
     finished: (model, outcome) => finished.inc({ model, outcome }),
     leasesLost: (count) => lost.inc(count),
     sweepFailed: (kind) => sweepsFailed.inc({ kind }),
+    webhookTried: (result) => tries.inc({ result }),
+    webhookFirstTried: (seconds) => firstTries.observe(seconds),
   };
 }
