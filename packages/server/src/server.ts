@@ -22,6 +22,8 @@ import { logOutput } from "./telemetry/log-output.ts";
 import { metrics as makeMetrics } from "./telemetry/metrics.ts";
 import { listenForScrapes } from "./telemetry/metrics-server.ts";
 import { tracedStore } from "./telemetry/traced-store.ts";
+import { Poster } from "./webhook/post.ts";
+import { Sender } from "./webhook/sender.ts";
 import { Sweeper } from "./worker/sweeper.ts";
 import { Worker } from "./worker/worker.ts";
 
@@ -52,7 +54,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const keys = opened.use(openKeys(config.dataDir, clock));
   opened.use(watchKeys(keys, logger));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
-  const metrics = makeMetrics({ store: stored, clock, dataDirectory: config.dataDir });
+  const metrics = makeMetrics({ store: stored, deliveries: stored.deliveries, clock, dataDirectory: config.dataDir });
   const store = tracedStore(stored, { logger, metrics });
 
   const marker = await dataMarker(config.dataDir);
@@ -64,6 +66,9 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const setups = watchSetups(models, served, logger);
   if (served.entries.every(({ state }) => state.type === "failed")) throw await setups.hopeless;
 
+  const poster = opened.use(new Poster({ allowPrivate: config.allowPrivate.includes("webhook") }));
+  const { deliveries } = stored;
+  const sender = opened.use(new Sender({ deliveries, secrets: keys, poster, clock, log: logger, metrics }));
   const fetcher = guardedFetch({ allowPrivate: config.allowPrivate.includes("input"), timeoutMs: FETCH_TIMEOUT_MS });
   const worker = opened.use(
     new Worker({
@@ -111,6 +116,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const address = await listen(gateway, config);
   await worker.start();
   sweeper.start();
+  sender.start();
   logger.info({ address, models: served.entries.length }, "listening");
 
   const running = opened.move();

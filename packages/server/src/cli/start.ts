@@ -74,8 +74,15 @@ function welcome(config: ResolvedConfig, server: Server): string[] {
     "",
     "Try it",
     `  ${curlLine(server, key.usable)}`,
+    ...webhookHint(config),
     "",
   ];
+}
+
+/** Who tries the server on one machine tries webhooks there too, and is told beforehand why none comes. */
+function webhookHint({ host, allowPrivate }: ResolvedConfig): string[] {
+  if (allowPrivate.includes("webhook") || !/^(localhost|127\..*|::1)$/.test(host)) return [];
+  return ["", "Webhooks to this machine or a private network need INFERQ_ALLOW_PRIVATE=webhook."];
 }
 
 /** Makes the first key where there is none; `usable` is what to put into the example. */

@@ -24,7 +24,8 @@ export interface Metrics {
 export type SweepKind = "sweep" | "scan";
 
 export interface MetricsOptions {
-  readonly store: Pick<RequestStore, "stats"> & { readonly deliveries: Pick<DeliveryStore, "pending"> };
+  readonly store: Pick<RequestStore, "stats">;
+  readonly deliveries: Pick<DeliveryStore, "pending">;
   readonly clock: Clock;
   /** A path on the disk that the data lies on. */
   readonly dataDirectory: string;
@@ -33,7 +34,7 @@ export interface MetricsOptions {
 /** Seconds. From a RAM disk's commit to one on a disk that is in trouble. */
 const COMMIT_BUCKETS = [0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4];
 
-export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metrics {
+export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -130,7 +131,7 @@ export function metrics({ store, clock, dataDirectory }: MetricsOptions): Metric
     for (const ms of stats.commitMs) commits.observe(ms / 1000);
     for (const ms of stats.syncMs) syncs.observe(ms / 1000);
     storeBytes.set(stats.bytes);
-    pending.set(store.deliveries.pending);
+    pending.set(deliveries.pending);
   };
 
   return {

@@ -155,7 +155,7 @@ export async function startGateway(
     },
     clock,
     logger: pino({ level: "info" }, { write: (line: string) => void logs.push(line) }),
-    metrics: metrics({ store, clock, dataDirectory: directory }),
+    metrics: metrics({ store, deliveries: memory.deliveries, clock, dataDirectory: directory }),
     ready: () => true,
     ...more,
   });

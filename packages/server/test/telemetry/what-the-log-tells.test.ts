@@ -25,7 +25,7 @@ function observed(level = "info", over: Partial<RequestStore> = {}): Observed {
   const written: string[] = [];
   const logger = pino({ level, base: null }, { write: (line: string) => void written.push(line) });
   const plain = memoryStore({ clock });
-  const metrics = makeMetrics({ store: plain, clock, dataDirectory: tmpdir() });
+  const metrics = makeMetrics({ store: plain, deliveries: plain.deliveries, clock, dataDirectory: tmpdir() });
   const store = tracedStore({ ...plain, ...over }, { logger, metrics });
   const submission = submissionMaker(clock);
   return {
