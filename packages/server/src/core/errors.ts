@@ -16,6 +16,11 @@ export const ERRORS = {
   bad_request: { status: 400, sentence: "{detail}" },
   missing_key: { status: 401, sentence: "Missing Authorization or x-api-key in header" },
   invalid_key: { status: 401, sentence: "Unauthorized. API key is invalid or may have expired..." },
+  invalid_token: {
+    status: 401,
+    sentence:
+      "The token is not one for the events of this request, or its time is over. Take the one in the Link header of the submit, or send a key.",
+  },
   scope_missing: {
     status: 403,
     sentence: "This key lacks the scope {scope}. Take one that has it: `inferq keys create --scopes` makes them.",

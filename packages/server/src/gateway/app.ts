@@ -16,6 +16,9 @@ import { deleteRoute } from "./delete.ts";
 import { docsRoutes } from "./docs.ts";
 import { enqueuer } from "./enqueue.ts";
 import { answerClientError, failer } from "./errors.ts";
+import { eventHub } from "./event-hub.ts";
+import { eventTokens } from "./event-token.ts";
+import { eventRoute } from "./events.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
 import { listRoute } from "./list.ts";
@@ -55,6 +58,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     ...doorkeeper(options.staticKeys, options.keys, options.clock, (key, call) => audit.usedFirst(key, call)),
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
     ids: requestIds(options.clock, options.keys.idSecret),
+    eventTokens: eventTokens(options.clock, options.keys.idSecret),
   };
   const fail = failer(logger, audit, settings.bodyLimitBytes);
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
@@ -67,6 +71,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
   const waits = waiter(store);
+  const hub = eventHub(context);
   let closing = false;
   const app = fastify({
     logger: false, // its logger makes a child for every request; ours logs what happens to requests
@@ -97,6 +102,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     closing = true;
     waits.stop();
     audit.close();
+    hub.stop();
     done();
   });
   app.setErrorHandler(onError);
@@ -124,6 +130,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   });
 
   requestRoutes(app, context);
+  eventRoute(app, context, hub);
   cancelRoute(app, context);
   listRoute(app, context);
   timelineRoute(app, context);

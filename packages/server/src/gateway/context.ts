@@ -7,6 +7,7 @@ import type { RequestStatus } from "../store/store.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import { conflictBody } from "../wire/bodies.ts";
 import type { Authenticate, Identify } from "./auth.ts";
+import type { EventTokens } from "./event-token.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 import type { BaseOf } from "./urls.ts";
@@ -18,6 +19,7 @@ export interface GatewayContext extends GatewayOptions {
   readonly authenticate: Authenticate;
   readonly baseOf: BaseOf;
   readonly ids: RequestIds;
+  readonly eventTokens: EventTokens;
 }
 
 declare module "fastify" {

@@ -1,4 +1,5 @@
 /** What the OpenAPI document says of a caller's own requests: list, timeline, delete, retry. */
+import { LINKS } from "./openapi-events.ts";
 import { ERROR, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
 function query(name: string, description: string, schema: Json = STRING): Json {
@@ -76,7 +77,10 @@ export const OWN_PATHS: Json = {
       responses: {
         "200": {
           ...ok("Accepted, and durable.", ref("Retried")),
-          headers: { "Idempotent-Replayed": { schema: { const: "true" }, description: "It was accepted before." } },
+          headers: {
+            ...LINKS,
+            "Idempotent-Replayed": { schema: { const: "true" }, description: "It was accepted before." },
+          },
         },
         "400": ERROR,
         "401": ERROR,

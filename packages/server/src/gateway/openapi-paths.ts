@@ -1,4 +1,5 @@
 /** The part of the OpenAPI document that is the same on every server. */
+import { EVENT_PATHS } from "./openapi-events.ts";
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
 import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 import { GRANTED, WAIT_PARAMETERS, WAITED } from "./openapi-wait.ts";
@@ -96,6 +97,7 @@ export const PATHS: Json = {
       },
     },
   },
+  ...EVENT_PATHS,
   ...OWN_PATHS,
   "/v1/requests/{id}": {
     get: {

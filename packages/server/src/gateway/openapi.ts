@@ -1,6 +1,7 @@
 /** `GET /openapi.json`: the API as an OpenAPI 3.1 document, with a path and an input schema for each model served. */
 import type { Catalog, CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
+import { EVENT_SECURITY, LINKS } from "./openapi-events.ts";
 import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
 import { PARAMETERS, REPLAYED, SUBMIT_PARAMETERS } from "./openapi-submit.ts";
@@ -42,6 +43,7 @@ export function openapi(models: Catalog, base: string): Json {
       securitySchemes: {
         apiKey: { type: "apiKey", in: "header", name: "x-api-key" },
         bearer: { type: "http", scheme: "bearer" },
+        ...EVENT_SECURITY,
       },
       schemas: SCHEMAS,
       responses: RESPONSES,
@@ -61,7 +63,7 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     responses: {
       "200": {
         description: "Accepted, and durable; with what became of it, if the call waited.",
-        headers: { ...REPLAYED, ...GRANTED },
+        headers: { ...LINKS, ...REPLAYED, ...GRANTED },
         content: json("#/components/schemas/Submitted", "#/components/schemas/Waited"),
       },
       ...errors("400", "401", "404", "406", "409", "413", "415", "503"),

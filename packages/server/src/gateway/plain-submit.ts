@@ -11,6 +11,7 @@ import { mayUse } from "./auth.ts";
 import { fieldsOf, parseJson } from "./body.ts";
 import { type GatewayContext, writeAscii } from "./context.ts";
 import type { Fail } from "./errors.ts";
+import { linksOf } from "./links.ts";
 import { submitOptions } from "./submit-options.ts";
 
 const START = "/v2/";
@@ -21,10 +22,12 @@ type Head = Omit<Submitted, "fields" | "uploads">;
 
 /** Makes the short way; it answers false, having done nothing, when the request must take the long one. */
 export function plainSubmit(
-  { models, identify, baseOf, settings }: Pick<GatewayContext, "models" | "identify" | "baseOf" | "settings">,
+  context: Pick<GatewayContext, "models" | "identify" | "baseOf" | "settings" | "eventTokens">,
   accept: Accept,
   fail: Fail,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const { models, identify, baseOf, settings, eventTokens } = context;
+
   /** All but the body, or undefined when the request must take the long way. */
   const headOf = (request: IncomingMessage): Head | undefined => {
     if (request.method !== "POST" || !request.url!.startsWith(START) || !isPlain(request)) return undefined;
@@ -39,8 +42,9 @@ export function plainSubmit(
   const submit = async (head: Head, body: Buffer, request: IncomingMessage, response: ServerResponse) => {
     try {
       const accepted = await accept({ ...head, ...fieldsOf(parseJson(body)) });
+      const { id, base } = accepted;
       describeAccepted(accepted, response);
-      writeAscii(response, submitBody(accepted.id, accepted.base));
+      writeAscii(response, submitBody(id, base), ["link", linksOf(id, base, eventTokens)]);
     } catch (error) {
       fail(error, request, response, "/v2/:model");
     }

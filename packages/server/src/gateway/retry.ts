@@ -17,6 +17,7 @@ import { type GatewayContext, sendConflict, sendJson } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { drainUnread } from "./errors.ts";
 import { earlier, replayOf, retryDigest } from "./idempotency.ts";
+import { linksOf } from "./links.ts";
 import { type IdPath, notFound, ownRequest } from "./own-request.ts";
 import { keyOf, type Lives, longestLifeMs, type SubmitOptions, toldLife } from "./submit-options.ts";
 import { judgeTarget } from "./webhook-wish.ts";
@@ -27,7 +28,7 @@ export function retryRoute(
   enqueue: Enqueue,
   closing: () => boolean,
 ): void {
-  const { store, blobs, models, settings, ids } = context;
+  const { store, blobs, models, settings, ids, eventTokens } = context;
 
   const retry = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
     if (closing()) throw new InferqError("shutting_down");
@@ -38,6 +39,7 @@ export function retryRoute(
     const base = context.baseOf(request.raw);
     const answer = ({ id, isReplay }: Queued): FastifyReply => {
       if (isReplay) reply.header("idempotent-replayed", "true");
+      reply.header("link", linksOf(id, base, eventTokens));
       return sendJson(reply, retryBody(id, base, oldId));
     };
 

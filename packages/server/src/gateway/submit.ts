@@ -5,6 +5,7 @@ import { submitBody, submittedBody } from "../wire/bodies.ts";
 import { type Accept, type Accepted, describeAccepted, submittedOf } from "./accept.ts";
 import { freeBody } from "./body-budget.ts";
 import { type GatewayContext, sendAscii } from "./context.ts";
+import { linksOf } from "./links.ts";
 import { ownRequest } from "./own-request.ts";
 import { countReading } from "./readings.ts";
 import { sendBody } from "./streams.ts";
@@ -12,13 +13,14 @@ import { checkWish, isBehindAnother, tellGranted, waitWish } from "./wait-wish.t
 import type { Waiter } from "./waiter.ts";
 
 export function submitRoute(app: FastifyInstance, context: GatewayContext, accept: Accept, waits: Waiter): void {
-  const { blobs, settings } = context;
+  const { blobs, settings, eventTokens } = context;
 
   /** In a function of its own, so that nothing keeps the body while its client waits. */
   const accepted = async (request: FastifyRequest, reply: FastifyReply): Promise<Pick<Accepted, "id" | "base">> => {
     const { id, base, isReplay, unknown } = await accept(submittedOf(request, context));
     freeBody(request);
     describeAccepted({ isReplay, unknown }, reply.raw);
+    reply.raw.setHeader("link", linksOf(id, base, eventTokens));
     return { id, base };
   };
 
