@@ -95,8 +95,10 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const gateway = buildGateway({
     store,
     events: stored.events,
+    deliveries: stored.deliveries,
     blobs,
     keys,
+    secrets: keys,
     staticKeys: config.apiKeys.map((key) => ({ ...PLAIN_KEY, ...key, owner: key.name, createdAt: 0 })),
     models: served,
     settings: {

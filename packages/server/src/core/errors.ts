@@ -33,6 +33,10 @@ export const ERRORS = {
   unknown_model: { status: 404, sentence: "Model {model} not found. GET /v2/models lists the models served here." },
   unknown: { status: 404, sentence: "Request {id} not found" },
   expired: { status: 404, sentence: "Request {id} not found" },
+  unknown_delivery: {
+    status: 404,
+    sentence: "There is no webhook of request {id}. One that asked for a webhook has it as soon as it is finished.",
+  },
   unknown_file: { status: 404, sentence: "File not found. Files are deleted when their request expires." },
   method_not_allowed: { status: 405, sentence: "{method} is not allowed on {path}; it takes {allowed}." },
   wrong_content_type: {

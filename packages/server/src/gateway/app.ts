@@ -13,6 +13,7 @@ import { addressOf } from "./client-address.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { deleteRoute } from "./delete.ts";
+import { deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes } from "./docs.ts";
 import { enqueuer } from "./enqueue.ts";
 import { answerClientError, failer } from "./errors.ts";
@@ -36,6 +37,7 @@ import { uploadRoute } from "./uploads.ts";
 import { baseOf } from "./urls.ts";
 import { waitPoll } from "./wait-poll.ts";
 import { waiter } from "./waiter.ts";
+import { webhookSecretRoutes } from "./webhook-secret.ts";
 
 const SERVER: ServerOptions = {
   // Longer than the idle time of usual proxies (60 s), so that it is they who close: a proxy that sends
@@ -134,6 +136,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   cancelRoute(app, context);
   listRoute(app, context);
   timelineRoute(app, context);
+  deliveryRoutes(app, context);
+  webhookSecretRoutes(app, context);
   deleteRoute(app, context);
   retryRoute(app, context, enqueue, () => closing);
   fileRoutes(app, context);

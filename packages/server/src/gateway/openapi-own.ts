@@ -147,13 +147,26 @@ export const OWN_SCHEMAS: Json = {
   Event: object(
     {
       at: INSTANT,
-      event: { enum: ["submitted", "leased", "attempt_failed", "released", "completed", "failed"] },
+      event: {
+        enum: [
+          "submitted",
+          "leased",
+          "attempt_failed",
+          "released",
+          "completed",
+          "failed",
+          "webhook_delivered",
+          "webhook_attempt_failed",
+          "webhook_given_up",
+        ],
+      },
       attempt: ATTEMPT,
       worker: STRING,
       error_code: STRING,
       error: STRING,
-      next_try_at: { ...INSTANT, description: "When it may be taken up again." },
+      next_try_at: { ...INSTANT, description: "When it may be taken up again, or the webhook is sent again." },
+      http_status: { type: ["integer", "null"], description: "What the webhook's receiver answered; null: nothing." },
     },
-    ["attempt", "worker", "error_code", "error", "next_try_at"],
+    ["attempt", "worker", "error_code", "error", "next_try_at", "http_status"],
   ),
 };

@@ -3,6 +3,7 @@ import { EVENT_PATHS } from "./openapi-events.ts";
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
 import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 import { GRANTED, WAIT_PARAMETERS, WAITED } from "./openapi-wait.ts";
+import { WEBHOOK_PATHS, WEBHOOK_SCHEMAS } from "./openapi-webhooks.ts";
 
 /** Its answers when all went well, on the paths that may wait. */
 function okOrLater(description: string, schema: unknown): Json {
@@ -99,6 +100,7 @@ export const PATHS: Json = {
   },
   ...EVENT_PATHS,
   ...OWN_PATHS,
+  ...WEBHOOK_PATHS,
   "/v1/requests/{id}": {
     get: {
       tags: ["Requests"],
@@ -261,6 +263,7 @@ const FILE = object({ url: URL, content_type: STRING, file_name: STRING, file_si
 
 export const SCHEMAS: Json = {
   ...OWN_SCHEMAS,
+  ...WEBHOOK_SCHEMAS,
   Error: object({ error: STRING }),
   Failure: object({ status: { const: "FAILED" }, error: STRING, metrics: { type: "object" } }),
   Conflict: object({

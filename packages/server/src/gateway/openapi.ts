@@ -6,11 +6,13 @@ import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
 import { PARAMETERS, REPLAYED, SUBMIT_PARAMETERS } from "./openapi-submit.ts";
 import { GRANTED, WAIT_COMPONENTS, WAIT_PARAMETERS } from "./openapi-wait.ts";
+import { WEBHOOK_COMPONENTS, WEBHOOK_PARAMETERS, WEBHOOKS } from "./openapi-webhooks.ts";
 
 /** Where a path stands in the document: the ones that run a model first. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
   { name: "Models", description: "Run a model: queued (V2), or waiting for the output (V1)." },
   { name: "Requests", description: "What became of a request." },
+  { name: "Webhooks", description: "Be told of an outcome, instead of asking for it." },
   { name: "Files", description: "Files in and out." },
   { name: "Server", description: "What is served, and how the server does." },
 ];
@@ -39,6 +41,7 @@ export function openapi(models: Catalog, base: string): Json {
     security: [{ apiKey: [] }, { bearer: [] }],
     tags: TAGS,
     paths: { ...ofModels, ...PATHS },
+    webhooks: WEBHOOKS,
     components: {
       securitySchemes: {
         apiKey: { type: "apiKey", in: "header", name: "x-api-key" },
@@ -47,7 +50,7 @@ export function openapi(models: Catalog, base: string): Json {
       },
       schemas: SCHEMAS,
       responses: RESPONSES,
-      parameters: { ...PARAMETERS, ...WAIT_COMPONENTS },
+      parameters: { ...PARAMETERS, ...WAIT_COMPONENTS, ...WEBHOOK_COMPONENTS },
     },
   };
 }
@@ -58,7 +61,7 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     operationId: `submit-${name}`,
     summary: standIn === undefined ? `Queue a request for ${name}` : `Queue a request for ${name} (a stand-in)`,
     description: [standIn, definition.description].filter((text) => text !== undefined).join(" "),
-    parameters: [...SUBMIT_PARAMETERS, ...WAIT_PARAMETERS],
+    parameters: [...SUBMIT_PARAMETERS, ...WAIT_PARAMETERS, ...WEBHOOK_PARAMETERS],
     requestBody: inputBody(definition.input),
     responses: {
       "200": {
@@ -87,7 +90,7 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
     operationId: `run-${name}`,
     summary: `Run ${name} and wait for its output`,
     ...(definition.description === undefined ? {} : { description: definition.description }),
-    parameters: SUBMIT_PARAMETERS,
+    parameters: [...SUBMIT_PARAMETERS, ...WEBHOOK_PARAMETERS],
     requestBody: inputBody(isText ? input : withBase64),
     responses: {
       "200": {

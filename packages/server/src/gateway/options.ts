@@ -4,7 +4,8 @@ import type { Clock } from "../core/clock.ts";
 import type { Catalog } from "../model/catalog.ts";
 import type { AllowPrivate } from "../net/address.ts";
 import type { EventLog } from "../store/events.ts";
-import type { ApiKey, KeyStore } from "../store/keys.ts";
+import type { DeliveryStore } from "../store/deliveries.ts";
+import type { ApiKey, KeyStore, WebhookSecrets } from "../store/keys.ts";
 import type { RequestStore } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -41,8 +42,11 @@ export interface GatewayOptions {
   readonly store: RequestStore;
   /** What runs tell while they run. */
   readonly events: EventLog;
+  readonly deliveries: Pick<DeliveryStore, "get" | "list" | "redeliver">;
   readonly blobs: BlobStore;
   readonly keys: Pick<KeyStore, "find" | "idSecret" | "isFirstUse" | "onChange">;
+  /** What webhooks are signed with. */
+  readonly secrets: WebhookSecrets;
   /** Keys of the configuration (`INFERQ_API_KEYS`); looked up first. */
   readonly staticKeys: readonly ApiKey[];
   readonly models: Catalog;

@@ -8,6 +8,8 @@ export function timelineRoute(app: FastifyInstance, context: GatewayContext): vo
   app.get<IdPath>("/v2/requests/:id/timeline", async (request, reply) => {
     // The request first: an attempt that ends between the two reads is then told twice over and not lost.
     const found = await ownRequest(context, request.raw, "read", request.params.id);
-    return sendJson(reply, timelineBody(found, await context.store.pastAttempts(found.id)));
+    const past = await context.store.pastAttempts(found.id);
+    const delivery = found.webhook === null ? undefined : await context.deliveries.get(found.id);
+    return sendJson(reply, timelineBody(found, past, delivery));
   });
 }

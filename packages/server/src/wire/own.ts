@@ -3,8 +3,10 @@
  * answer to a retry. Names are those of the contract where it has them; times are ISO 8601, in UTC.
  */
 import type { PastAttempt, Priority, Request, RequestState } from "../core/request.ts";
+import type { ListedDelivery } from "../store/deliveries.ts";
 import type { ListedRequest } from "../store/store.ts";
 import { submitBody } from "./bodies.ts";
+import { iso, isoOrNull } from "./time.ts";
 
 const PRIORITIES = { "-1": "low", "0": "normal", "1": "high" } as const satisfies Record<`${Priority}`, string>;
 
@@ -35,7 +37,11 @@ function listed(request: ListedRequest, base: string): object {
 }
 
 /** Answer to `GET /v2/requests/{id}/timeline`. */
-export function timelineBody(request: Request, past: readonly PastAttempt[]): string {
+export function timelineBody(
+  request: Request,
+  past: readonly PastAttempt[],
+  delivery: ListedDelivery | undefined,
+): string {
   return JSON.stringify({
     request_id: request.id,
     retry_of: request.retryOf,
@@ -44,6 +50,7 @@ export function timelineBody(request: Request, past: readonly PastAttempt[]): st
       { at: iso(request.createdAt), event: "submitted" },
       ...past.flatMap((attempt, index) => pastEvents(attempt, index === past.length - 1 ? request : undefined)),
       ...presentEvents(request, past.at(-1)?.attempt ?? 0),
+      ...(delivery === undefined ? [] : webhookEvents(delivery)),
     ],
   });
 }
@@ -83,15 +90,24 @@ function presentEvents(request: RequestState, pastAttempts: number): object[] {
   return events;
 }
 
+/** The tries to send its webhook, the latest of them where there were many, and whether it was given up. */
+function webhookEvents({ attempts, state, createdAt, dueAt }: ListedDelivery): object[] {
+  const events = attempts.map(({ at, status, error }, index): object => {
+    if (error === null) return { at: iso(at), event: "webhook_delivered", http_status: status };
+    const waits = index === attempts.length - 1 && dueAt !== null;
+    return {
+      at: iso(at),
+      event: "webhook_attempt_failed",
+      http_status: status,
+      error,
+      ...(waits && { next_try_at: iso(dueAt) }),
+    };
+  });
+  if (state !== "failed") return events;
+  return [...events, { at: iso(attempts.at(-1)?.at ?? createdAt), event: "webhook_given_up" }];
+}
+
 /** Answer to a retry: that to a submit, and the request whose input it runs again. */
 export function retryBody(id: string, base: string, retryOf: string): string {
   return `${submitBody(id, base).slice(0, -1)},"retry_of":"${retryOf}"}`;
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | null): string | null {
-  return ms === null ? null : iso(ms);
 }

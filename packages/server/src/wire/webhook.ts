@@ -6,6 +6,7 @@
 import type { Delivery, Outcome } from "../store/deliveries.ts";
 import { completedFields, failureFields } from "./bodies.ts";
 import { metricsJson } from "./metrics.ts";
+import { iso } from "./time.ts";
 
 /**
  * The body to send, JSON. A result whose text lies in a file (it is larger than 64 KB) is never in it: then it is
@@ -15,10 +16,10 @@ export function webhookBody({ id, event, body, base, outcome }: Delivery): strin
   const { model, status, createdAt, finishedAt } = outcome;
   const finished = iso(finishedAt);
   return (
-    `{"type":"request.${event}","timestamp":${finished},"data":{"request_id":"${id}",` +
+    `{"type":"request.${event}","timestamp":"${finished}","data":{"request_id":"${id}",` +
     `"model":${JSON.stringify(model)},"status":"${status}",` +
     (body === "full" ? fullFields(outcome, base) : thinFields(outcome)) +
-    `"created_at":${iso(createdAt)},"finished_at":${finished},` +
+    `"created_at":"${iso(createdAt)}","finished_at":"${finished}",` +
     `"status_url":"${base}/v2/requests/${id}/status","response_url":"${base}/v2/requests/${id}"}}`
   );
 }
@@ -34,8 +35,4 @@ function fullFields(outcome: Outcome, base: string): string {
 
 function thinFields({ result, failure }: Outcome): string {
   return result === null ? `"error_code":${JSON.stringify(failure?.code ?? null)},` : "";
-}
-
-function iso(ms: number): string {
-  return `"${new Date(ms).toISOString()}"`;
 }

@@ -14,7 +14,8 @@ import type { GatewayOptions, GatewaySettings } from "../../src/gateway/options.
 import { catalog, type ModelState, type ServedModel } from "../../src/model/catalog.ts";
 import { defineModel, media } from "../../src/model/model.ts";
 import type { EventLog } from "../../src/store/events.ts";
-import { PLAIN_KEY, type ApiKey } from "../../src/store/keys.ts";
+import type { DeliveryStore } from "../../src/store/deliveries.ts";
+import { PLAIN_KEY, type ApiKey, type WebhookSecrets } from "../../src/store/keys.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Lease, RequestStore } from "../../src/store/store.ts";
 import type { ManualClock } from "../../src/testing/clock.ts";
@@ -32,6 +33,14 @@ export const NO_KEYS: GatewayOptions["keys"] = {
   find: () => undefined,
   isFirstUse: () => false,
   onChange() {},
+};
+
+/** What signs webhooks, where there are none. */
+const NO_SECRETS: WebhookSecrets = {
+  secretsOf: () => [],
+  rotateSecret: () => {
+    throw new Error("this test has no secrets");
+  },
 };
 
 /** A clock that only moves when told. */
@@ -90,6 +99,7 @@ export interface Gateway extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly store: RequestStore;
   readonly events: EventLog;
+  readonly deliveries: DeliveryStore;
   readonly blobs: BlobStore;
   readonly logs: string[];
   readonly states: Map<string, ModelState>;
@@ -118,11 +128,11 @@ export interface Answer {
 
 export async function startGateway(
   settings: Partial<GatewaySettings> = {},
-  more: Partial<GatewayOptions> & { readonly clock?: ManualClock } = {},
+  more: Partial<GatewayOptions> & { readonly clock?: ManualClock; readonly deliveries?: DeliveryStore } = {},
 ): Promise<Gateway> {
   const clock = more.clock ?? new TestClock();
   const memory = memoryStore({ clock });
-  const { store = memory, events = memory.events } = more;
+  const { store = memory, events = memory.events, deliveries = memory.deliveries } = more;
   const directory = await mkdtemp(join(tmpdir(), "inferq-gateway-"));
   const blobs = fsBlobStore(directory);
   const logs: string[] = [];
@@ -130,8 +140,10 @@ export async function startGateway(
   const app = buildGateway({
     store,
     events,
+    deliveries,
     blobs,
     keys: NO_KEYS,
+    secrets: NO_SECRETS,
     staticKeys: [
       apiKey("one", KEY, false),
       apiKey("two", OTHER_KEY, false),
@@ -168,6 +180,7 @@ export async function startGateway(
     clock,
     store,
     events,
+    deliveries,
     blobs,
     logs,
     states,

@@ -81,7 +81,11 @@ test("a request that failed while it ran, was cancelled, waited too long, or exp
   await expectGolden("cancelled", "full", CANCELLED);
   const late = "No worker was free before the time the request was to start by.";
   await expectGolden("start-timeout", "full", failed({ code: "start_timeout", message: late }, false));
-  await expectGolden("expired", "full", failed({ code: "expired", message: `Request ${ID} not found` }, false));
+  await expectGolden(
+    "expired",
+    "full",
+    failed({ code: "expired", message: "The request expired before it had an outcome." }, false),
+  );
 });
 
 test("a thin one says where to look, and why it failed", async () => {
