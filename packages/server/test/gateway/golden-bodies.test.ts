@@ -95,6 +95,14 @@ test("a completed text, with reasoning and without", async () => {
   await expectGoldens("text-reasoning", reasoned, [200, 200, 200]);
 });
 
+test("a text that is being made, for whoever asks for what there is of it", async () => {
+  const id = await gateway.submit("words", {});
+  const { token } = await gateway.lease("words");
+  await gateway.events.append(id, token, { type: "output", text: 'Line\n"two" – 😀' });
+  await expectGolden("partial-result", (await gateway.call("GET", `${PATHS.result(id)}?partial=1`)).text, id);
+  await expectGoldens("processing", id, [200, 200, 200]);
+});
+
 test("a text too large for the queue's rows streams into the same body", async () => {
   const text = 'Zeile "eins"\n😀ß'.repeat(20_000);
   const id = await completed("words", async (id) => ({
