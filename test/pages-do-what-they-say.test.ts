@@ -75,8 +75,8 @@ test("getting started: keys are made and listed, and work at once", async (conte
   const output = await paste(keys, server, ROOT, { INFERQ_DATA_DIR: server.directory });
   const made = output.match(/^sg_[0-9a-f]{32}$/gm)!;
   expect(made).toHaveLength(3);
-  expect(output).toMatch(/^ci\tci\t/m);
-  expect(output).toMatch(/^ci-2\tci\t/m);
+  expect(output).toMatch(/^ci +ci +submit,read /m);
+  expect(output).toMatch(/^ci-2 +ci +submit,read /m);
   for (const key of made) {
     expect((await fetch(`${server.base}/v2/models`, { headers: { "x-api-key": key } })).status).toBe(200);
   }

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { COMMAND, say } from "./cli/say.ts";
+import { UsageError } from "./cli/usage-error.ts";
 import { StartError } from "./config/start-error.ts";
 
 const HELP = `${COMMAND} <command>
@@ -13,8 +14,17 @@ const HELP = `${COMMAND} <command>
   keys create           make an API key; it is shown once and kept as a hash
     --name NAME         public name of the key, in logs
     --owner OWNER       whose requests it sees; keys of one owner share them (default: the name)
-    --admin             may read /metrics
-  keys list             names and owners of the keys
+    --scopes LIST       what it may do, of submit, read, admin (default: submit,read)
+    --admin             the scope admin too: may read /metrics
+    --models LIST       the models it may use (default: all)
+    --expires WHEN      a time from now, such as 30d, or a date
+    --requests-per-second N, --requests-in-flight N
+                        limits of its own (default: those of the config)
+  keys list             the keys, what they may do, and until when
+    --json              for programs
+  keys revoke NAME      end a key, at once and for good
+  keys rotate NAME      make a new secret for a key; its owner and settings stay
+    --overlap TIME      how long the one before works too, such as 24h (default: 0)
 
   --config FILE         config file (default: inferq.config.ts here)
   --data-dir DIR        data directory (INFERQ_DATA_DIR; .inferq beside the config file)
@@ -24,15 +34,25 @@ Environment variables and all settings: docs/reference/configuration.md`;
 
 const TEXT = { type: "string" } as const;
 const FLAG = { type: "boolean" } as const;
+const WHERE = { config: TEXT, "data-dir": TEXT } as const;
 /** The options that each command takes. */
 const COMMANDS = {
-  start: { config: TEXT, "data-dir": TEXT, port: TEXT, host: TEXT },
-  "keys create": { config: TEXT, "data-dir": TEXT, name: TEXT, owner: TEXT, admin: FLAG },
-  "keys list": { config: TEXT, "data-dir": TEXT },
+  start: { ...WHERE, port: TEXT, host: TEXT },
+  "keys create": {
+    ...WHERE,
+    name: TEXT,
+    owner: TEXT,
+    admin: FLAG,
+    scopes: TEXT,
+    models: TEXT,
+    expires: TEXT,
+    "requests-per-second": TEXT,
+    "requests-in-flight": TEXT,
+  },
+  "keys list": { ...WHERE, json: FLAG },
+  "keys revoke": WHERE,
+  "keys rotate": { ...WHERE, overlap: TEXT },
 } as const;
-
-/** The command line was wrong; exit code 2, as is usual. */
-class UsageError extends Error {}
 
 try {
   await main(process.argv.slice(2));
@@ -58,6 +78,10 @@ async function main(args: readonly string[]): Promise<void> {
       return (await import("./cli/keys.ts")).createKey(options(command, rest));
     case "keys list":
       return (await import("./cli/keys.ts")).listKeys(options(command, rest));
+    case "keys revoke":
+      return (await import("./cli/keys.ts")).revokeKey(...named(command, rest));
+    case "keys rotate":
+      return (await import("./cli/keys.ts")).rotateKey(...named(command, rest));
     default:
       throw new UsageError(
         `Unknown command "${command}"; expected ${Object.keys(COMMANDS).join(", ")}. See ${COMMAND} --help.`,
@@ -65,19 +89,37 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-function options<Command extends keyof typeof COMMANDS>(
+function options<Command extends keyof typeof COMMANDS>(command: Command, args: readonly string[]): Values<Command> {
+  return parsed(command, args, false).values;
+}
+
+/** The options of a command that takes one name, and the name. */
+function named<Command extends keyof typeof COMMANDS>(
   command: Command,
   args: readonly string[],
-): Options<(typeof COMMANDS)[Command]> {
+): [options: Values<Command>, name: string] {
+  const { values, positionals } = parsed(command, args, true);
+  const [name] = positionals;
+  if (name === undefined || positionals.length > 1) {
+    throw new UsageError(`${command} takes one name, got ${positionals.length}. See ${COMMAND} --help.`);
+  }
+  return [values, name];
+}
+
+function parsed<Command extends keyof typeof COMMANDS>(
+  command: Command,
+  args: readonly string[],
+  allowPositionals: boolean,
+): { values: Values<Command>; positionals: string[] } {
   try {
-    const { values } = parseArgs({ args: [...args], options: COMMANDS[command], strict: true });
-    return values;
+    return parseArgs({ args: [...args], options: COMMANDS[command], strict: true, allowPositionals });
   } catch (error) {
     const [sentence] = (error as Error).message.split(". ");
     throw new UsageError(`${command}: ${sentence}. See ${COMMAND} --help.`, { cause: error });
   }
 }
 
+type Values<Command extends keyof typeof COMMANDS> = Options<(typeof COMMANDS)[Command]>;
 type Options<Spec> = { [Name in keyof Spec]?: Spec[Name] extends { type: "boolean" } ? boolean : string };
 
 function print(text: string): void {

@@ -11,6 +11,7 @@ import type { Catalog } from "./model/catalog.ts";
 import { guardedFetch } from "./net/guard.ts";
 import { dataMarker, endLeftovers, startGuard } from "./runner/guard.ts";
 import { boundConnections } from "./server/bound-connections.ts";
+import { listenForCommands } from "./server/control.ts";
 import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
@@ -53,6 +54,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
   const keys = opened.use(openKeys(config.dataDir, clock));
   opened.use(watchKeys(keys, logger));
+  opened.use(await listenForCommands(config.dataDir, keys, logger));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
   const metrics = makeMetrics({ store: stored, deliveries: stored.deliveries, clock, dataDirectory: config.dataDir });
   const store = tracedStore(stored, { logger, metrics });

@@ -1,56 +1,73 @@
-/** `inferq keys`: works on the data directory itself, while a server uses it too. */
+/** `inferq keys`: through the server that uses the data directory, or on the directory itself where none does. */
 import { randomBytes } from "node:crypto";
-import { systemClock } from "../core/clock.ts";
-import { type Flags, hashKey, loadConfig } from "../config/load.ts";
+import { type Flags, hashKey, loadConfig, type ResolvedConfig } from "../config/load.ts";
 import { StartError } from "../config/start-error.ts";
-import { openKeys } from "../server/open-keys.ts";
-import { type ChangedBy, PLAIN_KEY, type KeyStore, type Scope } from "../store/keys.ts";
+import type { ApiKey, KeyStore } from "../store/keys.ts";
+import { keyJson, keyTable } from "./key-list.ts";
+import { checkName, type CreateOptions, durationMs, keyTerms, type KeyTerms } from "./key-options.ts";
+import { keysDo } from "./reach-keys.ts";
 import { say } from "./say.ts";
 
-export interface CreateOptions extends Flags {
-  readonly name?: string;
-  readonly owner?: string;
-  readonly admin?: boolean;
-}
-
 /** Makes a key and prints it, alone, on stdout. */
-export async function createKey(options: CreateOptions): Promise<void> {
+export async function createKey(options: Flags & CreateOptions): Promise<void> {
+  const terms = keyTerms(options, Date.now());
   const { dataDir } = await loadConfig(options);
-  using keys = openKeys(dataDir, systemClock());
-  const { key, name } = addKey(keys, options, "cli");
-  say(`API key "${name}", shown this once; kept as a hash in ${dataDir}:`);
-  process.stdout.write(`${key}\n`);
+  const { secret, key } = newKey(terms);
+  await keysDo({ do: "add", key }, dataDir);
+  say(`API key "${key.name}", shown this once; kept as a hash in ${dataDir}:`);
+  process.stdout.write(`${secret}\n`);
 }
 
-export async function listKeys(options: Flags): Promise<void> {
+export async function listKeys(options: Flags & { readonly json?: boolean }): Promise<void> {
   const { dataDir } = await loadConfig(options);
-  using keys = openKeys(dataDir, systemClock());
-  const list = keys.list();
-  if (list.length === 0) say(`No keys in ${dataDir}.`);
-  for (const { name, owner, scopes, createdAt } of list) {
-    process.stdout.write(
-      [name, owner, scopes.includes("admin") ? "admin" : "-", new Date(createdAt).toISOString()].join("\t") + "\n",
-    );
-  }
+  const keys = await keysDo({ do: "list" }, dataDir);
+  if (options.json === true) process.stdout.write(keyJson(keys));
+  else if (keys.length === 0) say(`No keys in ${dataDir}.`);
+  else process.stdout.write(keyTable(keys, Date.now()));
 }
 
-/** Adds a new random key: `sg_` and 128 random bits, the form that clients check for (in-practice, "Auth"). */
-export function addKey(
-  keys: KeyStore,
-  options: Pick<CreateOptions, "name" | "owner" | "admin">,
-  by: ChangedBy,
-): { readonly key: string; readonly name: string } {
-  const key = `sg_${randomBytes(16).toString("hex")}`;
-  const hash = hashKey(key);
-  const name = options.name ?? `key-${hash.slice(0, 8)}`;
-  if (!/^[A-Za-z0-9._-]+$/.test(name)) {
-    throw new StartError(`A key's name must be letters, digits, ".", "_" and "-", got ${JSON.stringify(name)}.`);
-  }
-  try {
-    const scopes: readonly Scope[] = options.admin === true ? ["submit", "read", "admin"] : PLAIN_KEY.scopes;
-    keys.add({ ...PLAIN_KEY, name, owner: options.owner ?? name, hash, scopes, createdAt: Date.now() }, by);
-  } catch (error) {
-    throw new StartError((error as Error).message, { cause: error });
-  }
-  return { key, name };
+export async function revokeKey(options: Flags, given: string): Promise<void> {
+  const name = checkName(given, "The name");
+  const config = await loadConfig(options);
+  checkNotGiven(config, name);
+  await keysDo({ do: "revoke", name }, config.dataDir);
+  say(`API key "${name}" is revoked. The requests of its owner stay.`);
+}
+
+/** Makes a new secret for a key and prints it, alone, on stdout. */
+export async function rotateKey(options: Flags & { readonly overlap?: string }, given: string): Promise<void> {
+  const name = checkName(given, "The name");
+  const overlapMs = durationMs(options.overlap ?? "0", "--overlap");
+  const config = await loadConfig(options);
+  checkNotGiven(config, name);
+  const { secret, hash } = newSecret();
+  const [key] = await keysDo({ do: "rotate", name, hash, overlapMs }, config.dataDir);
+  const end = key?.overlapEndsAt ?? null;
+  const before = end === null ? "works no more" : `works until ${new Date(end).toISOString()}`;
+  say(`New secret of API key "${name}", shown this once; the one before ${before}:`);
+  process.stdout.write(`${secret}\n`);
+}
+
+/** The key that a server's first start makes, so that there is one to try. */
+export function addFirstKey(keys: KeyStore): string {
+  const { secret, key } = newKey({ ...keyTerms({}, 0), name: "first" });
+  keys.add(key, "start");
+  return secret;
+}
+
+function newKey({ name: given, owner, ...terms }: KeyTerms): { readonly secret: string; readonly key: ApiKey } {
+  const { secret, hash } = newSecret();
+  const name = given ?? `key-${hash.slice(0, 8)}`;
+  return { secret, key: { name, owner: owner ?? name, hash, ...terms, createdAt: Date.now() } };
+}
+
+/** `sg_` and 128 random bits, the form that clients check for (in-practice, "Auth"). */
+function newSecret(): { readonly secret: string; readonly hash: string } {
+  const secret = `sg_${randomBytes(16).toString("hex")}`;
+  return { secret, hash: hashKey(secret) };
+}
+
+function checkNotGiven({ apiKeys }: ResolvedConfig, name: string): void {
+  if (!apiKeys.some((key) => key.name === name)) return;
+  throw new StartError(`The key ${name} is one of INFERQ_API_KEYS. Change it there, and start the server anew.`);
 }

@@ -2,7 +2,7 @@
 import { type Flags, type ResolvedConfig, loadConfig } from "../config/load.ts";
 import { type Server, startServer } from "../server.ts";
 import type { KeyStore } from "../store/keys.ts";
-import { addKey } from "./keys.ts";
+import { addFirstKey } from "./keys.ts";
 import { COMMAND, say } from "./say.ts";
 
 /** Ctrl-C reaches this process from the terminal, from npm and from the bootstrap: within this time they are one signal. */
@@ -92,7 +92,7 @@ function keyForPeople(config: ResolvedConfig, keys: KeyStore): { readonly told: 
   if (keys.list().length > 0) {
     return { told: `made earlier and kept as a hash; "${COMMAND} keys create" makes another`, usable: placeholder };
   }
-  const { key } = addKey(keys, { name: "first" }, "start");
+  const key = addFirstKey(keys);
   return { told: `${key}   (shown this once; kept as a hash)`, usable: key };
 }
 

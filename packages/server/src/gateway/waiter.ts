@@ -14,13 +14,15 @@ const ROUND_MS = 5_000;
 const ROUND_WITHOUT_HINTS_MS = 250;
 /** Requests looked at, and clients answered, in one turn of the event loop: others are served between. */
 const IN_ONE_TURN = 64;
+/** How often the keys of all are looked at: one that is revoked or expires lets nobody wait on. */
+const KEYS_MS = 500;
 /** The longest that a timer takes. */
 const MOST_MS = 2 ** 31 - 1;
 
 export interface Waiter {
   /**
    * Calls `then` once, in a later turn: when the request has an outcome or does not exist any more, when
-   * `waitMs` have passed, or at `stop`. Not at all if the client that `response` is for goes away before.
+   * `waitMs` have passed, when its client may wait no longer, or at `stop`. Not at all if the client that `response` is for goes away before.
    */
   wait(id: string, waitMs: number, response: ServerResponse, then: () => void): void;
   /** `wait` as a promise; it stays open if the client goes away. */
@@ -32,11 +34,14 @@ export interface Waiter {
 
 type End = () => void;
 
-export function waiter(store: RequestStore): Waiter {
-  const waiting = new Map<string, Set<End>>();
+/** `mayWait`: whether the client that this answer is for has a good key still. */
+export function waiter(store: RequestStore, mayWait: (response: ServerResponse) => boolean): Waiter {
+  /** By their requests. */
+  const waiting = new Map<string, Map<End, ServerResponse>>();
   /** Waits that are over; their clients are answered a few in each turn. */
   const over: End[] = [];
   let round: NodeJS.Timeout | undefined;
+  let keysRound: NodeJS.Timeout | undefined;
   const stopping = new AbortController();
   const forget = store.onWake?.((wake) => {
     if (wake.type === "finished" && waiting.has(wake.id)) void look(wake.id);
@@ -61,15 +66,16 @@ export function waiter(store: RequestStore): Waiter {
     };
     const timer = setTimeout(release, Math.min(waitMs, MOST_MS), [end]);
     response.on("close", leave);
-    add(id, end);
+    add(id, end, response);
     void look(id); // it may have finished before
   }
 
-  function add(id: string, end: End): void {
+  function add(id: string, end: End, response: ServerResponse): void {
     const ends = waiting.get(id);
-    if (ends === undefined) waiting.set(id, new Set([end]));
-    else ends.add(end);
+    if (ends === undefined) waiting.set(id, new Map([[end, response]]));
+    else ends.set(end, response);
     round ??= setTimeout(() => void lookAtAll(), roundMs);
+    keysRound ??= setInterval(lookAtKeys, KEYS_MS);
   }
 
   function remove(id: string, end: End): void {
@@ -92,7 +98,7 @@ export function waiter(store: RequestStore): Waiter {
     if (isRunning(view)) return;
     const ends = waiting.get(id);
     waiting.delete(id);
-    if (ends !== undefined) release(ends);
+    if (ends !== undefined) release(ends.keys());
   }
 
   /** Some at a time, so that no store is asked ten thousand things at once, and nobody else waits for it. */
@@ -111,6 +117,16 @@ export function waiter(store: RequestStore): Waiter {
       inThisTurn = 0;
     }
     round = waiting.size === 0 ? undefined : setTimeout(() => void lookAtAll(), roundMs);
+  }
+
+  /** A look at a key takes less than a microsecond. */
+  function lookAtKeys(): void {
+    for (const ends of waiting.values()) {
+      for (const [end, response] of ends) if (!mayWait(response)) release([end]);
+    }
+    if (waiting.size > 0) return;
+    clearInterval(keysRound);
+    keysRound = undefined;
   }
 
   function release(ends: Iterable<End>): void {
@@ -134,7 +150,8 @@ export function waiter(store: RequestStore): Waiter {
       stopping.abort();
       forget?.();
       clearTimeout(round);
-      for (const ends of waiting.values()) release(ends);
+      clearInterval(keysRound);
+      for (const ends of waiting.values()) release(ends.keys());
     },
   };
 }

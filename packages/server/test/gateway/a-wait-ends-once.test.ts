@@ -21,7 +21,7 @@ beforeEach(async () => {
   const submission = submissionMaker(clock)();
   id = submission.id;
   await store.enqueue(submission);
-  waits = waiter(store);
+  waits = waiter(store, () => true);
 });
 afterEach(async () => {
   waits.stop();

@@ -58,7 +58,7 @@ test("a completion costs one look at its own request, however many wait", async 
   const [one, ...others] = Array.from({ length: 1_001 }, newId);
   let done = false;
   const { store, finish } = storeOf((id) => (id === one && done ? completed : running));
-  const waits = waiter(store);
+  const waits = waiter(store, () => true);
   const client = await response();
   client.setMaxListeners(0);
   const told = Array.from({ length: 1_000 }, () => waits.finished(one!, 60_000, client));
@@ -79,7 +79,7 @@ test("a hint that is wrong wakes nobody, and one that is lost is made up for", a
   let view = running;
   const { store, finish } = storeOf(() => view);
   const then = vi.fn();
-  const waits = waiter(store);
+  const waits = waiter(store, () => true);
   const told = waits.finished(id, 60_000, await response()).then(then);
   finish(id);
   await vi.advanceTimersByTimeAsync(5_000);
@@ -95,7 +95,7 @@ test("a store that cannot tell now is asked again", async () => {
   store.status.mockImplementationOnce(() => {
     throw new Error("closed after a failed commit");
   });
-  const told = waiter(store).finished(id, 60_000, await response());
+  const told = waiter(store, () => true).finished(id, 60_000, await response());
   await vi.advanceTimersByTimeAsync(5_000);
   await told;
 });
@@ -103,7 +103,7 @@ test("a store that cannot tell now is asked again", async () => {
 test("nothing is left of a client that went away, nor of a wait that is over", async () => {
   const id = newId();
   const { store, finish, listeners } = storeOf(() => running);
-  const waits = waiter(store);
+  const waits = waiter(store, () => true);
   const then = vi.fn();
   const gone = await response();
   waits.wait(id, 60_000, gone, then);
@@ -128,7 +128,7 @@ test("nothing is left of a client that went away, nor of a wait that is over", a
 
 test("after a stop nobody waits", async () => {
   const { store } = storeOf(() => running);
-  const waits = waiter(store);
+  const waits = waiter(store, () => true);
   const told = waits.finished(newId(), 60_000, await response());
   waits.stop();
   await told;

@@ -32,7 +32,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE first_uses (hash TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
   -- Changes that no server has told yet.
   CREATE TABLE changes (
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,             -- none comes again: a server knows by it what it has told
     audit TEXT NOT NULL,
     key TEXT NOT NULL,
     owner TEXT NOT NULL,
