@@ -1,34 +1,36 @@
 import type { Load } from "./store.ts";
 
-/** The counts behind `Load`, kept by drivers that hold the queue in memory. */
+export interface Counter {
+  count: number;
+}
+
+/** The counts behind `Load`, for drivers that hold the queue in memory. They keep a counter for every name that there was. */
 export class LoadCount implements Load {
   waiting = 0;
-  readonly #waitingFor = new Map<string, number>();
-  readonly #unfinishedOf = new Map<string, number>();
+  readonly #models = new Map<string, Counter>();
+  readonly #keys = new Map<string, Counter>();
 
   waitingFor(model: string): number {
-    return this.#waitingFor.get(model) ?? 0;
+    return this.#models.get(model)?.count ?? 0;
   }
 
   unfinishedOf(key: string): number {
-    return this.#unfinishedOf.get(key) ?? 0;
+    return this.#keys.get(key)?.count ?? 0;
   }
 
-  /** More requests wait for `model`, or fewer. */
-  addWaiting(model: string, more: number): void {
-    this.waiting += more;
-    add(this.#waitingFor, model, more);
+  /** Of the requests that wait for the model. */
+  modelCounter(model: string): Counter {
+    return counter(this.#models, model);
   }
 
-  /** More of those that came with `key` are unfinished, or fewer. */
-  addUnfinished(key: string, more: number): void {
-    add(this.#unfinishedOf, key, more);
+  /** Of the unfinished requests that came with the key. */
+  keyCounter(key: string): Counter {
+    return counter(this.#keys, key);
   }
 }
 
-/** Names that nothing is counted for any more leave nothing behind. */
-function add(counts: Map<string, number>, name: string, more: number): void {
-  const count = (counts.get(name) ?? 0) + more;
-  if (count === 0) counts.delete(name);
-  else counts.set(name, count);
+function counter(counters: Map<string, Counter>, name: string): Counter {
+  let found = counters.get(name);
+  if (found === undefined) counters.set(name, (found = { count: 0 }));
+  return found;
 }

@@ -46,16 +46,18 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   const listeners = new Set<(wake: Wake) => void>();
   /** Model → leases so far. */
   const leasesOf = new Map<string, number>();
+  /** Model, priority and key → the number of its latest lease. */
+  const turns = new Map<string, number>();
   const load = new LoadCount();
   let disposed = false;
   const deliveries = memoryDeliveries({ clock, lives: (id) => live(id, clock.now()) !== undefined, open });
 
   /** The request goes from one state to another; none: it is not there. */
   function count(request: Request, from: Status | undefined, to: Status | undefined): void {
-    const wait = Number(to === "QUEUED") - Number(from === "QUEUED");
-    const live = Number(isUnfinished(to)) - Number(isUnfinished(from));
-    if (wait !== 0) load.addWaiting(request.model, wait);
-    if (live !== 0) load.addUnfinished(request.key, live);
+    const waiting = Number(to === "QUEUED") - Number(from === "QUEUED");
+    load.waiting += waiting;
+    load.modelCounter(request.model).count += waiting;
+    load.keyCounter(request.key).count += Number(isUnfinished(to)) - Number(isUnfinished(from));
   }
 
   /** The row has changed: whoever waits for that is told. */
@@ -106,12 +108,41 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
     return true;
   }
 
-  /** The first in the order of leases: by priority, or by age alone. */
+  function turnOf(lane: string): number {
+    return turns.get(lane) ?? 0;
+  }
+
+  /** The first in the order of leases: by priority, then by the turns of the keys; or by age alone. */
   function takeFirst(waiting: Row[], model: string): Row {
     const leases = (leasesOf.get(model) ?? 0) + 1;
     leasesOf.set(model, leases);
-    waiting.sort((a, b) => (leases % OLDEST_EVERY === 0 ? 0 : b.request.priority - a.request.priority) || byId(a, b));
-    return waiting.shift()!;
+    const turn = ({ request }: Row): number => turnOf(laneOf(request));
+    const byTurn = (a: Row, b: Row): number => b.request.priority - a.request.priority || turn(a) - turn(b);
+    waiting.sort((a, b) => (leases % OLDEST_EVERY === 0 ? 0 : byTurn(a, b)) || byId(a, b));
+    const first = waiting.shift()!;
+    turns.set(laneOf(first.request), leases);
+    return first;
+  }
+
+  /** At most how many of those that came before it are leased up to this one, itself included. */
+  function rank(row: Row, now: number): number {
+    const { model, priority } = row.request;
+    const ahead = [...rows.values()]
+      .filter((other) => other.request.status === "QUEUED" && other.request.expiresAt > now && byId(other, row) < 0)
+      .filter(({ request }) => request.model === model && request.priority >= priority);
+    const higher = ahead.filter(({ request }) => request.priority > priority).length;
+    const lanes = new Map<string, number>();
+    for (const { request } of ahead) {
+      if (request.priority === priority) lanes.set(laneOf(request), (lanes.get(laneOf(request)) ?? 0) + 1);
+    }
+    const own = laneOf(row.request);
+    const place = (lanes.get(own) ?? 0) + 1;
+    lanes.delete(own);
+    let sum = higher + place;
+    for (const [lane, waiting] of lanes) {
+      sum += Math.min(waiting, turnOf(lane) > turnOf(own) ? place - 1 : place);
+    }
+    return sum;
   }
 
   function open(): void {
@@ -178,17 +209,8 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
       const row = live(id, now);
       if (row === undefined || row.request.finishedAt !== null) return undefined;
       if (row.request.status === "PROCESSING") return { position: null, delayed: false, remainingMs: null };
-      const { model, priority, notBefore } = row.request;
-      const ahead = [...rows.values()].filter(
-        (other) =>
-          other.request.model === model &&
-          other.request.status === "QUEUED" &&
-          other.request.priority >= priority &&
-          other.request.expiresAt > now &&
-          byId(other, row) < 0,
-      );
-      row.told = Math.min(row.told, ahead.length + 1);
-      return { position: row.told, delayed: notBefore > now, remainingMs: null };
+      row.told = Math.min(row.told, rank(row, now));
+      return { position: row.told, delayed: row.request.notBefore > now, remainingMs: null };
     },
 
     async lease({ worker, capacity, leaseMs }: LeaseWish): Promise<Lease[]> {
@@ -336,6 +358,11 @@ function toListed(request: Request): ListedRequest {
 
 function isUnfinished(status: Status | undefined): boolean {
   return status === "QUEUED" || status === "PROCESSING";
+}
+
+/** Whose turns are counted together. */
+function laneOf({ model, priority, key }: Request): string {
+  return JSON.stringify([model, priority, key]);
 }
 
 function byId(a: Row, b: Row): number {

@@ -71,9 +71,12 @@ export interface RequestPage {
 /** What can be told of an unfinished request's way, at no cost. */
 export interface Outlook {
   /**
-   * QUEUED: at most how many requests of its model with its priority or a higher one that came before it
-   * still wait, itself included. Never more than was told before: whoever comes back for another try is
-   * not counted anew. Null where that is not known.
+   * QUEUED: at most how many of the requests that now wait will be leased up to this one, itself included:
+   * all that have a higher priority, and of its own as many of each other key as of its own. Not counted
+   * is whoever comes later, though it may be leased before if its priority is higher or its key another;
+   * nor what every eighth lease takes out of turn. Of one whose time has not come, as if it had. Never more
+   * than was told before: whoever comes back for another try is not counted anew. Null where that is not
+   * known.
    */
   readonly position: number | null;
   /** It waits for the time of its next try. */
@@ -214,9 +217,12 @@ export interface RequestStore extends AsyncDisposable {
   /** Synchronous, and O(1) however many wait. Undefined where the request is not unfinished, or the driver cannot tell. */
   outlook?(id: string): Outlook | undefined;
   /**
-   * Leases waiting requests, by model the highest priority first, then the oldest id; but every eighth
-   * lease of a model is its oldest request's, whatever its priority, so that nobody waits for ever. One
-   * whose start deadline has passed before its first lease is left to the sweep.
+   * Leases waiting requests, by model the highest priority first. Within one priority the keys have their
+   * turns: next is the key that was leased from least recently, of those never leased from the one with the
+   * oldest request; and of a key its oldest request. Turns are of one model and one priority, and last as
+   * long as the process. But every eighth lease of a model is its oldest request's, whatever its priority
+   * and key, so that nobody waits for ever. One whose start deadline has passed before its first lease is
+   * left to the sweep.
    */
   lease(wish: LeaseWish): Promise<Lease[]>;
   /** Extends leases to now + `leaseMs`. Answers the tokens that no longer hold: stop those runs. */

@@ -246,7 +246,7 @@ class Pair {
     if (!durable) await this.#driver.heartbeat([{ id: "01970000-0000-7000-8000-000000000000", token: "" }], 1);
   }
 
-  /** What is told of the requests' ways is true: a position is an upper bound, and never more than before. */
+  /** What is told of the requests' ways is true: a position is an upper bound by the turns of the keys, and never more than before. */
   async #look(): Promise<void> {
     if (this.#driver.outlook === undefined) return;
     const requests = (await Promise.all(this.#ids.map((id) => this.#reference.get(id)))).filter((one) => !!one);
@@ -255,7 +255,7 @@ class Pair {
       ({ status, leases, startDeadline }) =>
         status === "QUEUED" && leases === 0 && (startDeadline ?? Infinity) > this.#clock.now(),
     );
-    for (const { id, model, priority, status } of requests) {
+    for (const { id, model, priority, key, status } of requests) {
       const outlook = this.#driver.outlook(id);
       expect(outlook?.delayed).toBe(this.#reference.outlook!(id)?.delayed);
       const [low, high] = outlook?.remainingMs ?? [0, 0];
@@ -265,8 +265,13 @@ class Pair {
         expect(outlook?.position ?? null).toBeNull();
         continue;
       }
-      const before = waiting.filter((one) => one.model === model && one.priority >= priority && one.id < id);
-      expect(outlook?.position).toBeGreaterThan(before.length);
+      const before = waiting.filter((one) => one.model === model && one.id < id);
+      const place = before.filter((one) => one.priority === priority && one.key === key).length + 1;
+      let least = place + before.filter((one) => one.priority > priority).length;
+      for (const other of KEYS.filter((one) => one !== key)) {
+        least += Math.min(place - 1, before.filter((one) => one.priority === priority && one.key === other).length);
+      }
+      expect(outlook?.position).toBeGreaterThanOrEqual(least);
       expect(outlook?.position).toBeLessThanOrEqual(this.#told.get(id) ?? Infinity);
       this.#told.set(id, outlook!.position!);
     }

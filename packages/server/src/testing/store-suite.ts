@@ -7,6 +7,7 @@ import { lists } from "./store-suite/lists.ts";
 import { load } from "./store-suite/load.ts";
 import { order } from "./store-suite/order.ts";
 import { settling } from "./store-suite/settling.ts";
+import { sharing } from "./store-suite/sharing.ts";
 import { keepsSubmissions } from "./store-suite/submissions.ts";
 import { COMPLETE, StoreUnderTest } from "./store-suite/under-test.ts";
 import type { StoreFactory } from "./store-suite/under-test.ts";
@@ -19,6 +20,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
     idempotency(t);
     leases(t);
     order(t);
+    sharing(t);
     settling(t);
     endings(t);
     lists(t);

@@ -11,7 +11,7 @@ export function fill(path: string, count: number, now: number): string[] {
   const input = db.prepare("INSERT INTO inputs (number, json) VALUES (?, '{}')");
   const request = db.prepare(
     `INSERT INTO requests (id, status, model, owner, priority, files, created_at, expires_at, not_before, leases, attempts,
-      crashes, input) VALUES (?, 0, 'mock', 'alice', 0, 0, ?, ?, ?, 0, 0, 0, ?)`,
+      crashes, input, api_key) VALUES (?, 0, 'mock', 'alice', 0, 0, ?, ?, ?, 0, 0, 0, ?, 'alice')`,
   );
   const nextId = idMaker({ now: () => now - 60_000 });
   const ids = Array.from({ length: count }, nextId);

@@ -1,3 +1,4 @@
+import type { Counter } from "../load-count.ts";
 import { Pace } from "./pace.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { WaitingLine } from "./waiting-line.ts";
@@ -11,6 +12,8 @@ const HIGHEST = 1;
 /** The waiting requests of one model, a line for each priority, and how fast they run. */
 export class ModelQueue {
   readonly name: string;
+  /** How many wait, those too that stand in no line yet. */
+  readonly waiting: Counter;
   readonly pace: Pace = new Pace();
   readonly #slots: SlotTable;
   /** The highest priority first. */
@@ -18,8 +21,9 @@ export class ModelQueue {
   #leases = 0;
 
   /** `dropped` hears of every slot that is out of its line without having been taken. */
-  constructor(name: string, slots: SlotTable, dropped: (slot: number) => void) {
+  constructor(name: string, waiting: Counter, slots: SlotTable, dropped: (slot: number) => void) {
     this.name = name;
+    this.waiting = waiting;
     this.#slots = slots;
     this.#lines = [1, 0, -1].map(() => new WaitingLine(slots, dropped));
   }
@@ -34,7 +38,7 @@ export class ModelQueue {
     this.#slots.told[slot] = this.rank(slot);
   }
 
-  /** At most how many of its priority and the higher ones wait before it, itself included. */
+  /** At most how many of its priority and the higher ones are leased up to this one, itself included. */
   rank(slot: number): number {
     const own = this.line(slot);
     let rank = own.rank(slot);
@@ -51,7 +55,7 @@ export class ModelQueue {
     let from: WaitingLine | undefined;
     let taken = -1;
     for (const line of this.#lines) {
-      const first = line.first(now);
+      const first = oldestNext ? line.oldest(now) : line.next(now);
       if (first < 0 || (taken >= 0 && !this.#slots.isOlder(first, taken))) continue;
       from = line;
       taken = first;
@@ -59,7 +63,7 @@ export class ModelQueue {
     }
     if (from === undefined) return -1;
     this.#leases++;
-    from.take();
+    from.take(taken);
     return taken;
   }
 }

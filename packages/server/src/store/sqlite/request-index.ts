@@ -1,10 +1,11 @@
-import { LoadCount } from "../load-count.ts";
+import { type Counter, LoadCount } from "../load-count.ts";
 import type { ModelDepth, Outlook, RequestStatus } from "../store.ts";
 import { DelayedQueue } from "./delayed-queue.ts";
 import { FinishedRing } from "./finished-ring.ts";
 import { COMPLETED, PROCESSING, QUEUED, STATUSES } from "./messages.ts";
 import type { StateTuple } from "./messages.ts";
 import { ModelQueue } from "./model-queue.ts";
+import { Names } from "./names.ts";
 import { SlotTable } from "./slot-table.ts";
 
 /** Status of a slot whose request is gone while a queue still holds it. */
@@ -54,6 +55,8 @@ export class RequestIndex {
   readonly #modelNumbers = new Map<string, number>();
   readonly #owners = new Names();
   readonly #keys = new Names();
+  /** By the numbers of the keys. */
+  readonly #unfinishedOf: Counter[] = [];
   readonly #delayed = new DelayedQueue(this.#slots);
   readonly #leased = new Set<number>();
   readonly #finished = new FinishedRing();
@@ -67,7 +70,7 @@ export class RequestIndex {
     const slot = typeof id === "string" ? slots.addText(id) : slots.add(id);
     slots.model[slot] = this.#modelNumber(entry.model);
     slots.owner[slot] = this.#owners.number(entry.owner);
-    slots.key[slot] = this.#keys.number(entry.key);
+    slots.key[slot] = this.#keyNumber(entry.key);
     slots.priority[slot] = entry.priority;
     slots.leases[slot] = entry.leases;
     slots.createdAt[slot] = entry.createdAt;
@@ -79,6 +82,7 @@ export class RequestIndex {
     slots.status[slot] = GONE;
     slots.place[slot] = NOWHERE;
     const queue = this.#queueOf(slot);
+    queue.line(slot).enter(slot);
     if (entry.status === PROCESSING) {
       queue.line(slot).await(slot);
       this.#run(slot);
@@ -235,10 +239,11 @@ export class RequestIndex {
     slots.forget(slot);
     this.#finished.forget(slot);
     this.#stop(slot);
-    const wasQueued = slots.status[slot] === QUEUED;
+    const was = slots.status[slot]!;
     this.#become(slot, GONE);
     if (slots.place[slot] === NOWHERE) slots.free(slot);
-    else if (wasQueued) this.#staled(slot);
+    else if (was === QUEUED) this.#staled(slot);
+    if (was <= PROCESSING) this.#queueOf(slot).line(slot).exit(slot);
   }
 
   /** Moves what has become due to the ready queues; answers the models that got some. */
@@ -314,12 +319,10 @@ export class RequestIndex {
     const slots = this.#slots;
     const before = slots.status[slot]!;
     slots.status[slot] = status;
-    if ((before === QUEUED) !== (status === QUEUED)) {
-      this.load.addWaiting(this.#queueOf(slot).name, status === QUEUED ? 1 : -1);
-    }
-    if (before <= PROCESSING !== status <= PROCESSING) {
-      this.load.addUnfinished(this.#keys.name(slots.key[slot]!), status <= PROCESSING ? 1 : -1);
-    }
+    const waiting = Number(status === QUEUED) - Number(before === QUEUED);
+    this.load.waiting += waiting;
+    this.#queueOf(slot).waiting.count += waiting;
+    this.#unfinishedOf[slots.key[slot]!]!.count += Number(status <= PROCESSING) - Number(before <= PROCESSING);
   }
 
   #finish(slot: number, status: number, finishedAt: number, inferenceMs: number | null): void {
@@ -330,6 +333,7 @@ export class RequestIndex {
     this.#become(slot, status);
     if (slots.place[slot] === NOWHERE) this.#left(slot);
     else this.#staled(slot);
+    this.#queueOf(slot).line(slot).exit(slot);
   }
 
   /** A slot in no queue any more: free it, keep it with the finished ones, or leave it to wait for its lease. */
@@ -353,7 +357,7 @@ export class RequestIndex {
 
   /** One that no longer waits is still in a queue. */
   #staled(slot: number): void {
-    if (this.#slots.place[slot] === READY) this.#queueOf(slot).line(slot).staled();
+    if (this.#slots.place[slot] === READY) this.#queueOf(slot).line(slot).staled(slot);
     else if (this.#slots.place[slot] === DELAYED) for (const gone of this.#delayed.staled()) this.#left(gone);
   }
 
@@ -361,28 +365,18 @@ export class RequestIndex {
     return this.#queues[this.#slots.model[slot]!]!;
   }
 
+  #keyNumber(name: string): number {
+    const number = this.#keys.number(name);
+    this.#unfinishedOf[number] ??= this.load.keyCounter(name);
+    return number;
+  }
+
   #modelNumber(name: string): number {
     const known = this.#modelNumbers.get(name);
     if (known !== undefined) return known;
     this.#modelNumbers.set(name, this.#queues.length);
-    return this.#queues.push(new ModelQueue(name, this.#slots, (slot) => this.#left(slot))) - 1;
-  }
-}
-
-/** Names and their numbers, which take less room. */
-class Names {
-  readonly #names: string[] = [];
-  readonly #numbers = new Map<string, number>();
-
-  name(number: number): string {
-    return this.#names[number]!;
-  }
-
-  number(name: string): number {
-    const known = this.#numbers.get(name);
-    if (known !== undefined) return known;
-    this.#numbers.set(name, this.#names.length);
-    return this.#names.push(name) - 1;
+    const waiting = this.load.modelCounter(name);
+    return this.#queues.push(new ModelQueue(name, waiting, this.#slots, (slot) => this.#left(slot))) - 1;
   }
 }
 

@@ -1,7 +1,10 @@
+/** Slots that there is room for in the beginning: there may be ten thousand heaps. */
+const FEW = 4;
+
 /** A binary heap of slots. What it orders by must not change while a slot is in it. */
 export class SlotHeap {
   size = 0;
-  #slots = new Int32Array(64);
+  #slots = new Int32Array(FEW);
   readonly #before: (a: number, b: number) => boolean;
 
   constructor(before: (a: number, b: number) => boolean) {
@@ -33,7 +36,7 @@ export class SlotHeap {
   /** Keeps only the slots that `keep` answers true for. */
   retain(keep: (slot: number) => boolean): void {
     const kept = this.#slots.subarray(0, this.size).filter(keep);
-    this.#slots = new Int32Array(Math.max(64, kept.length * 2));
+    this.#slots = new Int32Array(Math.max(FEW, kept.length * 2));
     this.#slots.set(kept);
     this.size = kept.length;
     for (let at = (this.size >> 1) - 1; at >= 0; at--) this.#sink(at, this.#slots[at]!);

@@ -18,7 +18,7 @@ export class SlotTable {
   /** The key that it came with. */
   key: Uint32Array = new Uint32Array(0);
   priority: Int8Array = new Int8Array(0);
-  /** 1: it stands aside in its line; see `WaitingLine`. */
+  /** 1: it stands aside in its lane; see `Lane`. */
   aside: Uint8Array = new Uint8Array(0);
   leases: Uint32Array = new Uint32Array(0);
   createdAt: Float64Array = new Float64Array(0);
@@ -27,7 +27,7 @@ export class SlotTable {
   due: Float64Array = new Float64Array(0);
   /** NaN stands for null, here and below. Not leased yet: the start deadline. */
   startedAt: Float64Array = new Float64Array(0);
-  /** Unfinished: its number in its line. */
+  /** Unfinished: its number in its lane. */
   finishedAt: Float64Array = new Float64Array(0);
   /** Unfinished: its position as it was told last. */
   inferenceMs: Float64Array = new Float64Array(0);
@@ -110,6 +110,9 @@ export class SlotTable {
     }
     return false;
   }
+
+  /** The same as a function of its own, for the heaps of all lanes. */
+  readonly byAge = (a: number, b: number): boolean => this.isOlder(a, b);
 
   /** Copies the id of `slot` to `into`, as words. */
   copyId(slot: number, into: Uint32Array): void {

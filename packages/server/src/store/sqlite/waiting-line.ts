@@ -1,122 +1,180 @@
-import { QUEUED } from "./messages.ts";
-import { SlotHeap } from "./slot-heap.ts";
+import { LaneHeap } from "./lane-heap.ts";
+import { Lane } from "./lane.ts";
 import type { SlotTable } from "./slot-table.ts";
 
+/** Lanes that are looked at, at most, to tell a position. */
+const LOOKED_AT = 32;
+
+/** So many lanes are kept though nothing of them is unfinished: the next request of the key will want its own. */
+const KEPT = 32;
+
 /**
- * The waiting requests of one model and one priority. They are leased by their ids, the oldest first.
- *
- * How many are before one is known without a look at any of them: whoever comes in the order of the ids
- * and can run at once stands in line, with a number one higher than the one before, and leaves from the
- * front. Whoever comes otherwise (its time has not come, its id is older than one that is here, its
- * lease ended) stands aside: these are few, and all of them count as being before everybody.
+ * The waiting requests of one model and one priority, a lane for each key. The lanes are leased from in
+ * turn: next is the one that was leased from least recently, and among those that never were the one
+ * with the oldest request. Of many lanes those go of which nothing is unfinished; when one was leased from
+ * last is remembered beyond that, so that nobody comes first by coming anew.
  */
 export class WaitingLine {
-  /** How many wait, in line and aside, leasable or not. */
+  /** How many wait in all lanes. */
   waiting = 0;
-  #aside = 0;
-  /** Number of the next in line. */
-  #next = 0;
-  /** Nobody with a lower number is in line any more. */
-  #passed = 0;
-  /** The newest id that came, as words. */
-  readonly #newest = new Uint32Array(4);
   readonly #slots: SlotTable;
-  /** Whoever can be leased; and some that wait no more, which are dropped when met, or when they are most of it. */
-  readonly #ready: SlotHeap;
-  #stale = 0;
   readonly #dropped: (slot: number) => void;
+  readonly #lanes = new Map<number, Lane>();
+  /** The lane that was asked for last: mostly it is asked for again. */
+  #last: Lane | undefined;
+  /** Lanes that have somebody to be leased: by their turns, and by their oldest requests. */
+  readonly #byTurn: LaneHeap;
+  readonly #byAge: LaneHeap;
+  /** Leases so far. */
+  #leases = 0;
+  /** Key → `turn` of its lane when that went. */
+  readonly #turns = new Map<number, number>();
 
   /** `dropped` hears of every slot that is out of the line without having been taken. */
   constructor(slots: SlotTable, dropped: (slot: number) => void) {
     this.#slots = slots;
     this.#dropped = dropped;
-    this.#ready = new SlotHeap((a, b) => slots.isOlder(a, b));
+    this.#byTurn = new LaneHeap(0, (a, b) => this.#isBefore(a, b));
+    this.#byAge = new LaneHeap(1, (a, b) => slots.isOlder(a.oldest, b.oldest));
+  }
+
+  /** One that is unfinished has come. */
+  enter(slot: number): void {
+    const key = this.#slots.key[slot]!;
+    if (this.#last?.key !== key) this.#last = this.#lanes.get(key) ?? this.#newLane(key);
+    this.#last.unfinished++;
+  }
+
+  /** One that had come is finished, or gone. */
+  exit(slot: number): void {
+    const lane = this.#lane(slot);
+    if (--lane.unfinished > 0 || this.#lanes.size <= KEPT) return;
+    lane.close();
+    this.#place(lane);
+    this.#lanes.delete(lane.key);
+    this.#last = undefined;
+    if (lane.turn > 0) this.#turns.set(lane.key, lane.turn);
   }
 
   /** Counts one that has come, and gives it its number. */
   join(slot: number, ready: boolean): void {
-    const slots = this.#slots;
-    const newer = slots.isNewer(slot, this.#newest);
-    if (newer) slots.copyId(slot, this.#newest);
-    this.await(slot);
     this.waiting++;
-    if (newer && ready) {
-      slots.aside[slot] = 0;
-      this.#next++;
-    } else this.#aside++;
+    this.#lane(slot).join(slot, ready);
   }
 
   /** One that has come under a lease gets a number, should it ever wait. */
   await(slot: number): void {
-    this.#slots.number[slot] = this.#next;
-    this.#slots.aside[slot] = 1;
+    this.#lane(slot).await(slot);
   }
 
   /** Counts one that is back from its lease. */
   rejoin(slot: number): void {
-    this.#slots.aside[slot] = 1;
-    this.#aside++;
     this.waiting++;
+    this.#lane(slot).rejoin(slot);
   }
 
   /** It waits no more. */
   leave(slot: number): void {
     this.waiting--;
-    if (this.#slots.aside[slot] === 1) this.#aside--;
+    this.#lane(slot).leave(slot);
   }
 
   /** One that was taken, and waits all the same. */
   stepAside(slot: number): void {
-    if (this.#slots.aside[slot] === 1) return;
-    this.#slots.aside[slot] = 1;
-    this.#aside++;
+    this.#lane(slot).stepAside(slot);
   }
 
-  /** At most how many that came before it wait, itself included. */
+  /**
+   * At most how many are leased up to this one, itself included: until the n-th of its lane has its turn,
+   * every other lane has n turns at most, and one less where it comes after this lane.
+   */
   rank(slot: number): number {
-    const { number, aside } = this.#slots;
-    const inLine = Math.max(0, number[slot]! - this.#passed) + 1 - aside[slot]!;
-    return Math.min(inLine + this.#aside, this.waiting);
+    const own = this.#lane(slot);
+    const place = own.rank(slot);
+    if (own.waiting === this.waiting) return place;
+    let rank = place;
+    let further = this.waiting - own.waiting;
+    const looked = Math.min(this.#byTurn.size, LOOKED_AT);
+    for (let at = 0; at < looked; at++) {
+      const lane = this.#byTurn.at(at);
+      if (lane === own) continue;
+      const after = own.oldest >= 0 && this.#isBefore(own, lane);
+      rank += Math.min(lane.waiting, after ? place - 1 : place);
+      further -= lane.waiting;
+    }
+    return rank + Math.min(further, (this.#lanes.size - looked) * place);
   }
 
   /** Makes it leasable. */
   push(slot: number): void {
-    this.#ready.push(slot);
+    const lane = this.#lane(slot);
+    const oldest = lane.oldest;
+    lane.push(slot);
+    if (lane.oldest !== oldest) this.#place(lane);
   }
 
-  /** The first that can be leased at `now`, or -1. */
-  first(now: number): number {
-    while (this.#ready.size > 0) {
-      const slot = this.#ready.first;
-      if (this.#isLeasable(slot, now)) return slot;
-      this.take();
-      this.#dropped(slot);
+  /** The one whose turn it is at `now`, or -1. */
+  next(now: number): number {
+    return this.#first(this.#byTurn, now);
+  }
+
+  /** The oldest that can be leased at `now`, or -1. */
+  oldest(now: number): number {
+    return this.#first(this.#byAge, now);
+  }
+
+  /** Takes out the one that `next` or `oldest` has just answered. */
+  take(slot: number): void {
+    const lane = this.#lane(slot);
+    lane.turn = ++this.#leases;
+    lane.take();
+    this.#place(lane);
+  }
+
+  /** This one was leasable, and waits no more. */
+  staled(slot: number): void {
+    const lane = this.#lane(slot);
+    const { oldest } = lane;
+    lane.staled();
+    if (lane.oldest !== oldest) this.#place(lane);
+  }
+
+  #first(lanes: LaneHeap, now: number): number {
+    for (let lane; (lane = lanes.first) !== undefined;) {
+      const { oldest } = lane;
+      const slot = lane.first(now);
+      if (slot === oldest) return slot;
+      this.#place(lane);
     }
     return -1;
   }
 
-  /** Takes out the first there is. */
-  take(): void {
-    const { status, aside, number } = this.#slots;
-    const slot = this.#ready.pop();
-    if (status[slot] !== QUEUED) this.#stale--;
-    else if (aside[slot] === 0) this.#passed = number[slot]! + 1;
+  /** Whether `a` has its turn before `b`; both have somebody to be leased. */
+  #isBefore(a: Lane, b: Lane): boolean {
+    return a.turn < b.turn || (a.turn === b.turn && this.#slots.isOlder(a.oldest, b.oldest));
   }
 
-  /** One that was leasable waits no more. */
-  staled(): void {
-    if (++this.#stale * 2 <= this.#ready.size + 64) return;
-    const { status } = this.#slots;
-    const gone: number[] = [];
-    this.#ready.retain((slot) => status[slot] === QUEUED || gone.push(slot) === 0);
-    this.#stale = 0;
-    for (const slot of gone) this.#dropped(slot);
+  /** Its turn, or its oldest request, is another now. */
+  #place(lane: Lane): void {
+    if (lane.oldest >= 0) {
+      this.#byTurn.put(lane);
+      this.#byAge.put(lane);
+    } else {
+      this.#byTurn.remove(lane);
+      this.#byAge.remove(lane);
+    }
   }
 
-  /** What has expired, or should have started by now, is left to the sweep. */
-  #isLeasable(slot: number, now: number): boolean {
-    const { status, expiresAt, leases, startDeadline } = this.#slots;
-    if (status[slot] !== QUEUED || expiresAt[slot]! <= now) return false;
-    return leases[slot]! > 0 || !(startDeadline[slot]! <= now);
+  #newLane(key: number): Lane {
+    const lane = new Lane(key, this.#turns.get(key) ?? 0, this.#slots, this.#dropped);
+    this.#turns.delete(key);
+    this.#lanes.set(key, lane);
+    return lane;
+  }
+
+  #lane(slot: number): Lane {
+    const key = this.#slots.key[slot]!;
+    if (this.#last?.key !== key) this.#last = this.#lanes.get(key)!;
+    return this.#last;
   }
 }
