@@ -45,11 +45,35 @@ test("README's own model", async () => {
 
 test("the guide's own model", async () => {
   const guide = "docs/guide/getting-started.md";
-  const model = blockWith(guide, "defineModel", "ts");
+  const model = blockWith(guide, '"shout"', "ts");
   const config = blockWith(guide, "defineConfig", "ts");
   const [, file] = /"\.\/([^"]+)"/.exec(config)!;
   expect(readFileSync(join(ROOT, guide), "utf8")).toContain(`\`${file}\`, beside \`inferq.config.ts\`:`);
   using directory = temporaryDirectory();
   await using server = await serverOf(directory.path, file!, model, config);
   await expectItShouts(server);
+});
+
+test("the guide's model that tells how far it is: its text is read while it is made", async () => {
+  const model = blockWith("docs/guide/getting-started.md", '"slow-shout"', "ts");
+  const config = `import { defineConfig } from "inferq";\nexport default defineConfig({ models: ["./slow.ts"] });`;
+  using directory = temporaryDirectory();
+  await using server = await serverOf(directory.path, "slow.ts", model, config);
+  const whole = "hear, ".repeat(1_000);
+  const { request_id: id } = await server.submit("slow-shout", { text: whole });
+  const seen: string[] = [];
+  while (seen.length < 3) {
+    const body = (await (await server.fetch(`/v2/requests/${id}?partial=1`)).json()) as Record<string, unknown>;
+    const output = body["output"] as string | undefined;
+    if (!output || output === seen.at(-1)) continue;
+    expect(body).toMatchObject({ status: "PROCESSING", partial: true });
+    expect(output.startsWith(seen.at(-1) ?? "HEAR, ")).toBe(true);
+    seen.push(output);
+  }
+  expect(whole.toUpperCase().startsWith(seen.at(-1)!)).toBe(true);
+  const running = (await (await server.fetch(`/v2/requests/${id}`)).json()) as Record<string, unknown>;
+  expect(running).toMatchObject({ status: "PROCESSING" });
+  expect(running).not.toHaveProperty("output");
+  await server.fetch(`/v2/requests/${id}/cancel`, { method: "POST" });
+  expect(await server.result(id)).not.toHaveProperty("output");
 });

@@ -69,6 +69,19 @@ test("getting started: one call waits for the picture, and a form takes a file",
   expect(result).toMatchObject({ status: "COMPLETED" });
 });
 
+test("getting started: a text is read while it is made", async (context) => {
+  needs(context);
+  const [submit, poll] = blockWith(GUIDE, "?partial=1", "sh").split(/\n(?=curl)/);
+  const shown = JSON.parse(blockWith(GUIDE, '"partial": true', "json")) as Body;
+  const id = String((JSON.parse(await paste(submit!, server, ROOT)) as Body)["request_id"]);
+  let body: Body = {};
+  while (!body["output"]) body = JSON.parse(await paste(poll!.replace("<id>", id), server, ROOT)) as Body;
+  expect(Object.keys(body)).toEqual(Object.keys(shown));
+  expect(String(shown["output"]).startsWith(String(body["output"]))).toBe(true);
+  expect(body).toMatchObject({ status: "PROCESSING", partial: true });
+  await server.fetch(`/v2/requests/${id}/cancel`, { method: "POST" });
+});
+
 test("getting started: keys are made and listed, and work at once", async (context) => {
   needs(context);
   const keys = blockWith(GUIDE, "keys create", "sh");

@@ -2,6 +2,7 @@
 import { EVENT_PATHS } from "./openapi-events.ts";
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
 import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
+import { PARTIAL, PARTIAL_TEXT } from "./openapi-partial.ts";
 import { GRANTED, WAIT_PARAMETERS, WAITED } from "./openapi-wait.ts";
 import { WEBHOOK_PATHS, WEBHOOK_SCHEMAS } from "./openapi-webhooks.ts";
 
@@ -67,9 +68,11 @@ export const PATHS: Json = {
       tags: ["Requests"],
       operationId: "result",
       summary: "The full result",
-      parameters: [ID, ...WAIT_PARAMETERS],
+      parameters: [ID, ...WAIT_PARAMETERS, PARTIAL],
       responses: {
-        "200": okOrLater("The result, or the state while unfinished.", RESULT),
+        "200": okOrLater("The result, or the state while unfinished.", {
+          anyOf: [...RESULT.oneOf, ref("PartialText")],
+        }),
         "400": ERROR,
         "401": ERROR,
         "404": NOT_FOUND,
@@ -286,6 +289,7 @@ export const SCHEMAS: Json = {
     response_url: URL,
     metrics: { type: "object" },
   }),
+  PartialText: PARTIAL_TEXT,
   Completed: object({ status: { const: "COMPLETED" }, request_id: STRING, metrics: ref("Metrics") }),
   Metrics: object({
     inference_time: { ...NUMBER, description: "Seconds the model ran." },
