@@ -41,6 +41,25 @@ it("sleeps until it is told to stop", async () => {
   expect(opened.runner.state.type).toBe("ready");
 });
 
+it("tells its text word by word over its sleep, and of everything else how far it is", async () => {
+  await using opened = await openRunner(MODULE);
+  const told = async (kind: string) => {
+    const [pieces, fractions]: [string[], number[]] = [[], []];
+    const outcome = await opened.runner.run(opened.run({ ...NOTHING, sleep: 0.02, kind }), {
+      signal: NEVER,
+      onPartial: (text) => pieces.push(text),
+      onProgress: (fraction) => fractions.push(fraction),
+    });
+    expect(outcome.inferenceMs).toBeGreaterThanOrEqual(19);
+    expect(fractions.at(-1)).toBe(1);
+    expect(fractions).toEqual(fractions.toSorted((a, b) => a - b));
+    return { text: pieces.join(""), outcome };
+  };
+  const { text, outcome } = await told("text");
+  expect(outcome).toMatchObject({ type: "completed", output: text });
+  expect((await told("image")).text).toBe("");
+});
+
 it("crashes its own process", async () => {
   await using opened = await openRunner(MODULE);
   const { runner } = opened;
