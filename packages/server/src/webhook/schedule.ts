@@ -41,6 +41,6 @@ export function jittered(ms: number, random: () => number): number {
 export function retryAfterMs(header: string | undefined, now: number): number | null {
   const text = header?.trim() ?? "";
   if (/^\d+$/.test(text)) return Number(text) * 1000;
-  const at = Date.parse(text);
+  const at = /^[A-Z][a-z]+,? .+ GMT$/.test(text) ? Date.parse(text) : Number.NaN; // Date.parse alone takes almost anything
   return Number.isNaN(at) ? null : Math.max(0, at - now);
 }
