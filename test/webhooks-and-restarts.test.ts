@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { receiver } from "../packages/server/test/webhook/receiver.ts";
 import { type RealServer, realServer } from "./real-server.ts";
 
-const CONFIG = "test/no-grace.config.ts";
+const CONFIG = "test/mock.config.ts";
 const env = { INFERQ_ALLOW_PRIVATE: "webhook" };
 
 async function submit(server: RealServer, webhook: string, input: object = { kind: "text" }): Promise<string> {
@@ -24,7 +24,10 @@ test("the receiver is told of an outcome; the log and the figures tell of that",
   await there.came(1);
   expect(JSON.parse(there.hits[0]!.body)).toMatchObject({ type: "request.completed", data: { request_id: id } });
   await server.said("webhook delivered");
-  const line = server.output().split("\n").find((each) => each.includes("webhook delivered"));
+  const line = server
+    .output()
+    .split("\n")
+    .find((each) => each.includes("webhook delivered"));
   expect(JSON.parse(line!)).toMatchObject({ request: id, owner: "test", host: there.host, status: 204, tries: 1 });
   expect(server.output()).not.toContain("secret");
 });
@@ -52,20 +55,6 @@ test("a receiver that hangs holds up no stop", async () => {
   await using server = await realServer({ config: CONFIG, env });
   await submit(server, there.url);
   await there.came(1);
-  const begun = performance.now();
   await server[Symbol.asyncDispose]();
-  expect(performance.now() - begun).toBeLessThan(15_000);
-});
-
-test("without the permission a webhook to this machine is refused by what would allow it, as the start says", async () => {
-  await using server = await realServer({ config: CONFIG });
-  await server.ready();
-  await server.said("Webhooks to this machine or a private network need INFERQ_ALLOW_PRIVATE=webhook.");
-  const answer = await server.fetch(`/v2/mock-inference?webhook=${encodeURIComponent("http://127.0.0.1:1/")}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: "{}",
-  });
-  expect(answer.status).toBe(400);
-  expect(await answer.text()).toContain("INFERQ_ALLOW_PRIVATE=webhook");
+  expect(server.process.exitCode).toBe(0); // a stop that takes too long is ended by force, with 1
 });

@@ -134,6 +134,7 @@ test("a receiver with the old secret goes on during the overlap, and is refused 
 test("without the operator's word the first try on one's own machine is refused, and the sentence says what to do", async (context) => {
   needs(context);
   await using server = await realServer({ config: "test/mock.config.ts" });
+  await server.said("Webhooks to this machine or a private network need INFERQ_ALLOW_PRIVATE=webhook.");
   const answer = JSON.parse(await paste(SUBMIT, server, ROOT)) as Body;
   expect(answer["error"]).toContain("start the server with INFERQ_ALLOW_PRIVATE=webhook");
 });
