@@ -130,7 +130,7 @@ export function storeModel(name: string, open: StoreFactory, runs = 40): void {
         }),
         { numRuns: runs },
       );
-    });
+    }, 120_000); // each run opens a store
   });
 }
 
