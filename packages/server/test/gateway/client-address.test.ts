@@ -1,0 +1,33 @@
+import type { IncomingMessage } from "node:http";
+import { expect, test } from "vitest";
+import { addressOf } from "../../src/gateway/client-address.ts";
+
+/** A call from `peer` whose proxies wrote `forwarded`. */
+function call(peer: string | undefined, forwarded?: string): IncomingMessage {
+  const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
+  return { socket: { remoteAddress: peer }, headers } as IncomingMessage;
+}
+
+const PROXIES = ["10.0.0.0/8", "fd00::/8"];
+
+test.each([
+  ["nobody's word but the socket's counts without proxies", [], "203.0.113.7", "198.51.100.1", "203.0.113.7"],
+  ["a stranger is no proxy", PROXIES, "203.0.113.7", "198.51.100.1", "203.0.113.7"],
+  ["a proxy tells who called it", PROXIES, "10.0.0.1", "198.51.100.1", "198.51.100.1"],
+  [
+    "what the client made up stands further left",
+    PROXIES,
+    "10.0.0.1",
+    "10.9.9.9, 1.1.1.1, 198.51.100.1",
+    "198.51.100.1",
+  ],
+  ["proxies behind proxies", PROXIES, "10.0.0.1", "1.1.1.1, 198.51.100.1, fd00::2, 10.0.0.2", "198.51.100.1"],
+  ["all are proxies: the farthest", PROXIES, "10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"],
+  ["a proxy that does not tell", PROXIES, "10.0.0.1", undefined, "10.0.0.1"],
+  ["a text that is no address", PROXIES, "10.0.0.1", "198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"],
+  ["IPv4 on a socket of both families", PROXIES, "::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"],
+  ["IPv6", PROXIES, "fd00::1", "2001:db8::1", "2001:db8::1"],
+  ["a socket that is gone", PROXIES, undefined, "198.51.100.1", ""],
+])("%s", (_name, proxies, peer, forwarded, address) => {
+  expect(addressOf(proxies)(call(peer, forwarded))).toBe(address);
+});
