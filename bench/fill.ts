@@ -1,4 +1,7 @@
-/** Fills a data directory with waiting requests: `node bench/fill.ts <directory> <count> <input as JSON>`. Prints the first id. */
+/**
+ * Fills a data directory with waiting requests: `node bench/fill.ts <directory> <count> <input as JSON> [<keys>]`. They come from
+ * so many keys in turn, one if nothing is said. Prints the first id.
+ */
 import { systemClock } from "../packages/server/src/core/clock.ts";
 import { idMaker } from "../packages/server/src/core/ids.ts";
 import type { Submission } from "../packages/server/src/core/request.ts";
@@ -8,10 +11,10 @@ import { sqliteStore } from "../packages/server/src/store/sqlite/sqlite-store.ts
 const BATCH = 5_000;
 const LIFETIME_MS = 3_600_000;
 
-const [directory, countText, json] = process.argv.slice(2);
-const count = Number(countText);
-if (directory === undefined || json === undefined || !Number.isInteger(count)) {
-  throw new Error("Expected a directory, a number of requests and an input as JSON.");
+const [directory, countText, json, keysText = "1"] = process.argv.slice(2);
+const [count, keys] = [Number(countText), Number(keysText)];
+if (directory === undefined || json === undefined || !Number.isInteger(count) || !Number.isInteger(keys)) {
+  throw new Error("Expected a directory, a number of requests, an input as JSON, and a number of keys or nothing.");
 }
 
 const clock = systemClock();
@@ -19,19 +22,19 @@ const newId = idMaker(clock);
 await using store = await sqliteStore({ directory, clock });
 let first = "";
 for (let done = 0; done < count; done += BATCH) {
-  const batch = Array.from({ length: Math.min(BATCH, count - done) }, () => submission());
+  const batch = Array.from({ length: Math.min(BATCH, count - done) }, (_, i) => submission((done + i) % keys));
   if (first === "") first = batch[0]!.id;
   await Promise.all(batch.map((one) => store.enqueue(one)));
 }
 console.log(first);
 
-function submission(): Submission {
+function submission(key: number): Submission {
   const now = clock.now();
   return {
     id: newId(),
     model: "mock-inference",
     owner: "bench", // the key of processes.ts; its requests are its own
-    key: "bench",
+    key: key === 0 ? "bench" : `bench-${key}`,
     input: { json: json! },
     hasFiles: false,
     priority: 0,

@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, expect, test, type TestContext } from "vitest";
 import { idTime } from "../packages/server/src/core/ids.ts";
 import { ROOT, blockWith, missing, paste } from "./pages.ts";
-import { type RealServer, realServer } from "./real-server.ts";
+import { KEY, type RealServer, realServer } from "./real-server.ts";
 
 const PAGE = "docs/guide/priority-and-deadlines.md";
+const OTHER_KEY = "sg_fedcba9876543210";
 const TTL_MS = 3_600_000;
 const WEEK_MS = 604_800_000;
 
@@ -12,7 +13,8 @@ type Body = Record<string, any>; // oxlint-disable-line typescript/no-explicit-a
 
 let server: RealServer;
 beforeAll(async () => {
-  server = await realServer({ config: "test/one-at-a-time.config.ts" });
+  const env = { INFERQ_API_KEYS: `test=${KEY},other=${OTHER_KEY}` };
+  server = await realServer({ config: "test/one-at-a-time.config.ts", env });
   await server.ready();
 });
 afterAll(() => server[Symbol.asyncDispose]());
@@ -56,6 +58,26 @@ test("priority: the high one runs before those that came before it, and the low 
     started.push([String((await listed(id))["started_at"]), id]);
   }
   expect(started.sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([, id]) => id)).toEqual([high, normal, low]);
+});
+
+test("sharing: a single request of another key is the next, and not behind all that wait", async () => {
+  const busy = await running();
+  const flood = [await submit({}), await submit({}), await submit({})];
+  const single = await submit({ "x-api-key": OTHER_KEY });
+  const status = await server.fetch(`/v2/requests/${single}/status`, { headers: { "x-api-key": OTHER_KEY } });
+  expect(status.headers.get("x-queue-position")).toBe("1");
+  await server.fetch(`/v2/requests/${busy}/cancel`, { method: "POST" });
+  const started = async (id: string, key: string): Promise<string> => {
+    const headers = { "x-api-key": key };
+    for (;;) {
+      const answer = await server.fetch(`/v2/requests/${id}/timeline`, { headers });
+      const { events } = (await answer.json()) as { events: { event: string; at: string }[] };
+      const lease = events.find(({ event }) => event === "leased");
+      if (lease !== undefined) return lease.at;
+    }
+  };
+  const first = await started(single, OTHER_KEY);
+  for (const id of flood) expect((await started(id, KEY)) >= first).toBe(true);
 });
 
 test("deadlines: a run longer than its limit is stopped, and the answer is the page's", async (context) => {
