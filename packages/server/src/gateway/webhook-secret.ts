@@ -11,7 +11,7 @@ const DAY_SECONDS = 86_400;
 const WEEK_SECONDS = 604_800;
 
 export function webhookSecretRoutes(app: FastifyInstance, context: GatewayContext): void {
-  const { secrets } = context;
+  const { secrets, logger } = context;
 
   app.get(PATH, (request, reply) => {
     // Whoever knows it can make webhooks, so a key that may only read does not.
@@ -20,11 +20,12 @@ export function webhookSecretRoutes(app: FastifyInstance, context: GatewayContex
   });
 
   const rotate = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const { owner } = context.authenticate(request.raw, "submit");
+    const { owner, name } = context.authenticate(request.raw, "submit");
     const { overlap = DAY_SECONDS } = readQuery(request.query as Record<string, unknown>, {
       overlap: (value) => ({ overlap: asOverlap(value) }),
     });
     stored(() => secrets.rotateSecret(owner, overlap * 1000));
+    logger.info({ audit: "webhook_secret_rotated", key: name, owner }, "webhook secret rotated");
     return sendJson(reply, secretBody(secrets.secretsOf(owner)));
   };
   app.post(`${PATH}/rotate`, { onRequest: rotate, onResponse: drainUnread }, rotate);

@@ -57,6 +57,9 @@ test("after a rotation the old one is shown for a day, or for as long as was sai
   });
   expect(second["secret"]).not.toBe(first["secret"]);
   expect(await read()).toEqual(second);
+  const line = gateway.logs.find((one) => one.includes("webhook_secret_rotated"))!;
+  expect(JSON.parse(line)).toMatchObject({ audit: "webhook_secret_rotated", key: "one", owner: "one" });
+  expect(gateway.logs.join("")).not.toContain("whsec_");
   gateway.clock.advance(86_400_000);
   expect(await read()).toEqual({ ...second, previous: null });
 
