@@ -90,9 +90,12 @@ export class DeliveryRows {
     this.#remove = db.prepare("DELETE FROM deliveries WHERE id = ?");
     this.#removeDelivered = db.prepare(`DELETE FROM deliveries WHERE id = ? AND state = ${DELIVERED}`);
     this.#removeResult = db.prepare("DELETE FROM results WHERE number = ?");
-    // The state is in their texts, for they use an index of some states only.
+    // Both conditions on the state are in the text: the index holds some states only, and SQLite does not work out which.
     const oldest = (state: number): StatementSync =>
-      db.prepare(`SELECT id FROM deliveries WHERE state = ${state} AND asked_at < ? ORDER BY asked_at, id LIMIT ?`);
+      db.prepare(
+        `SELECT id FROM deliveries WHERE state = ${state} AND state <> ${DELIVERED} AND asked_at < ?
+          ORDER BY asked_at, id LIMIT ?`,
+      );
     this.#oldestPending = oldest(PENDING);
     this.#oldestGivenUp = oldest(GIVEN_UP);
     this.#giveUp = db.prepare(`UPDATE deliveries SET state = ${GIVEN_UP} WHERE id = ?`);
