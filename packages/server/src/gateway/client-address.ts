@@ -21,7 +21,7 @@ export function addressOf(trustedProxies: readonly string[]): AddressOf {
     const forwarded = headers["x-forwarded-for"];
     if (forwarded === undefined || !isTrusted(address)) return address;
     for (const item of [forwarded].flat().join().split(",").toReversed()) {
-      const before = plain(item.trim());
+      const before = plain(withoutPort(item.trim()));
       if (isIP(before) === 0) break; // "unknown", a made-up text: the last known is the nearest there is
       address = before;
       if (!isTrusted(address)) break;
@@ -41,6 +41,25 @@ export function trusting(networks: readonly string[]): IsTrusted {
     list.addSubnet(address, bits, family);
   }
   return (address) => address !== undefined && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+}
+
+/** The network whose addresses one client can choose among: an IPv4 address alone, of IPv6 the /64 (RFC 4291 §2.5.4). */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.replace(/%.*$/, "").split("::", 2);
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const after = tail === "" ? [] : tail.split(":");
+    while (groups.length + after.length < 8) groups.push("0");
+    groups.push(...after);
+  }
+  const prefix = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${prefix.join(":")}::/64`;
+}
+
+/** Some proxies write the port too: `198.51.100.1:4711`, `[2001:db8::1]:4711`. */
+function withoutPort(item: string): string {
+  return /^\[([^\]]+)\](?::\d+)?$/.exec(item)?.[1] ?? /^(\d+(?:\.\d+){3}):\d+$/.exec(item)?.[1] ?? item;
 }
 
 /** A socket that takes both families names IPv4 addresses as IPv6 ones (RFC 4291 §2.5.5.2). */
