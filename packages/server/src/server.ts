@@ -16,6 +16,7 @@ import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
 import { watchKeys } from "./server/watch-keys.ts";
+import { watchDisk } from "./server/watch-disk.ts";
 import { watchSetups } from "./server/watch-setups.ts";
 import { type KeyStore, PLAIN_KEY } from "./store/keys.ts";
 import { sqliteStore } from "./store/sqlite/sqlite-store.ts";
@@ -94,6 +95,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const sweeper = opened.use(
     new Sweeper({ store, blobs, clock, log: logger, metrics, uploadTtlMs: config.resultTtlSeconds * 1000 }),
   );
+  const disk = opened.use(await watchDisk(config.dataDir, config.diskReserveBytes, logger));
   const gateway = buildGateway({
     store,
     events: stored.events,
@@ -106,9 +108,12 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     settings: {
       ...config,
       publicUrl: config.publicUrl ?? null,
+      keyRequestsPerSecond: config.keyRequestsPerSecond ?? null,
+      keyRequestsInFlight: config.keyRequestsInFlight ?? null,
       allowPrivate: config.allowPrivate.includes("input"),
       allowPrivateWebhooks: config.allowPrivate.includes("webhook"),
     },
+    disk,
     clock,
     logger,
     metrics,

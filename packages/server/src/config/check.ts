@@ -14,7 +14,7 @@ export interface Origin {
 export type Checked = Required<Omit<Config, Optional>> & Pick<Config, Optional>;
 
 /** Keys that have no default: not set means something of its own. */
-type Optional = "publicUrl" | "metricsPort";
+type Optional = "publicUrl" | "metricsPort" | "keyRequestsPerSecond" | "keyRequestsInFlight";
 
 /** A copy of `config` with defaults filled in. Throws `StartError`. */
 export function checkConfig(

@@ -21,6 +21,8 @@ export interface ModelEntry {
   readonly processes?: number;
   /** Longest run in seconds; the model's own number if not set. */
   readonly timeoutSeconds?: number;
+  /** Requests of this model that may wait; one more is refused with 429. If not set, as many as the whole server takes. */
+  readonly waitingLimit?: number;
 }
 
 /** The content of `inferq.config.ts`. */
@@ -59,6 +61,14 @@ export interface Config {
   readonly leaseSeconds?: number;
   /** How long a graceful stop waits for running requests before it gives them back to the queue, in seconds. The whole stop takes at most 20 s more. */
   readonly stopGraceSeconds?: number;
+  /** Requests that a key may send a second, on average; `0.1` is one in ten seconds. For keys that have no number of their own; if not set, as many as they like. */
+  readonly keyRequestsPerSecond?: number;
+  /** Requests that a key may have unfinished at a time, waiting and running. For keys that have no number of their own; if not set, as many as they like. */
+  readonly keyRequestsInFlight?: number;
+  /** Requests that may wait on the whole server; one more is refused with 503. Each takes about 90 bytes of memory. */
+  readonly waitingLimit?: number;
+  /** While fewer bytes than this are free on the disk of `dataDir`, submits, retries and uploads are refused with 503; everything else goes on. */
+  readonly diskReserveBytes?: number;
   /** What may reach private addresses: `input` lets URLs in inputs do so, `webhook` those that webhooks go to. */
   readonly allowPrivate?: readonly ("input" | "webhook")[];
   /** Least severe log lines that are written. From `debug` on they quote what models say, which may quote inputs. */
@@ -116,6 +126,7 @@ export const MODEL_ENTRY_SCHEMA: JsonSchema = {
     concurrency: COUNT,
     processes: { ...COUNT, default: 1 },
     timeoutSeconds: SECONDS,
+    waitingLimit: COUNT,
   },
 };
 
@@ -146,6 +157,10 @@ export const CONFIG_SCHEMA: JsonSchema & { readonly properties: Readonly<Record<
     metricsPort: PORT,
     leaseSeconds: { ...SECONDS, default: 30 },
     stopGraceSeconds: { type: "number", minimum: 0, default: 5 },
+    keyRequestsPerSecond: { type: "number", exclusiveMinimum: 0 },
+    keyRequestsInFlight: COUNT,
+    waitingLimit: { ...COUNT, default: 2_000_000 },
+    diskReserveBytes: { type: "integer", minimum: 0, default: 256 * 1024 * 1024 },
     allowPrivate: { type: "array", items: { enum: ["input", "webhook"] }, default: [] },
     logLevel: { enum: ["trace", "debug", "info", "warn", "error", "fatal", "silent"], default: "info" },
   },

@@ -55,6 +55,24 @@ export const ERRORS = {
   media_too_large: { status: 413, sentence: "{field} is larger than {limit} bytes, the most that is taken here." },
   wrong_content_encoding: { status: 415, sentence: "The body must come without a Content-Encoding, got {got}." },
   range_not_satisfiable: { status: 416, sentence: "The Range lies outside the file, which has {size} bytes." },
+  // Limits (docs/guide/limits.md); the server's own are among its errors.
+  rate_limited: {
+    status: 429,
+    sentence: "This key may send {limit} requests a second. Send the next in {seconds} s.",
+  },
+  too_many_in_flight: {
+    status: 429,
+    sentence: "This key may have {limit} requests unfinished at a time. Wait until one has finished, or cancel one.",
+  },
+  model_queue_full: {
+    status: 429,
+    sentence: "{limit} requests wait for the model {model}, the most that may. Try again in {seconds} s.",
+  },
+  too_many_failures: {
+    status: 429,
+    sentence:
+      "Too many calls from your address came with a wrong key or named requests that are not theirs. Try again in {seconds} s.",
+  },
   headers_too_large: { status: 431, sentence: "The request's headers are larger than what is taken here." },
   // A request that failed; 422 on V2 (contract, "Error Handling").
   invalid_input: { status: 422, sentence: "{detail}" },
@@ -83,6 +101,14 @@ export const ERRORS = {
   internal: { status: 500, sentence: "Internal server error. The server's log tells more under this request's id." },
   model_unavailable: { status: 503, sentence: "Model {model} cannot run here: {detail}." },
   store_unavailable: { status: 503, sentence: "This could not be stored: nothing was accepted or changed. Try again." },
+  server_queue_full: {
+    status: 503,
+    sentence: "{limit} requests wait on this server, the most that may. Try again in {seconds} s.",
+  },
+  disk_full: {
+    status: 503,
+    sentence: "Fewer than {limit} bytes are free on the server's disk: it takes nothing new until there are more.",
+  },
   server_busy: { status: 503, sentence: "The server holds as many large bodies as it can. Try again in a moment." },
   shutting_down: { status: 503, sentence: "The server is shutting down. Try again in a moment." },
 } as const;

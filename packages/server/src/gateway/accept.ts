@@ -15,6 +15,7 @@ import type { GatewayContext } from "./context.ts";
 import { type Enqueue, type Queued, storeInput, type WrittenInput } from "./enqueue.ts";
 import { fileExpiry } from "./file-life.ts";
 import { requestDigest } from "./idempotency.ts";
+import { LimitError } from "./limit-error.ts";
 import { type SubmitOptions, submitOptions, toldLife } from "./submit-options.ts";
 import { webhookWish } from "./webhook-wish.ts";
 
@@ -129,7 +130,7 @@ export function accepter(context: GatewayContext, enqueue: Enqueue): Accept {
       const queued = await enqueue({
         id,
         caller,
-        model: definition.name,
+        model,
         options,
         idempotencyDigest: withKey ? await requestDigest(model, input, sourcesOf(submitted), options) : null,
         retryOf: null,
@@ -148,7 +149,7 @@ export function accepter(context: GatewayContext, enqueue: Enqueue): Accept {
 
 /** By its code alone: the sentence may quote the input. What has no code is told where errors are answered. */
 function tellRefused(logger: Logger, error: unknown, about: object): void {
-  if (!(error instanceof InferqError)) return;
+  if (!(error instanceof InferqError) || error instanceof LimitError) return; // limits tell of themselves, less often
   const { code, status } = error;
   if (status < 500) logger.info({ ...about, code }, "request refused");
   else logger.warn({ ...about, code, err: error }, "request refused");

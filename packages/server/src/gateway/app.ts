@@ -22,6 +22,8 @@ import { eventTokens } from "./event-token.ts";
 import { eventRoute } from "./events.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
+import { limitSubmits } from "./limit-submits.ts";
+import { limiter } from "./limits.ts";
 import { listRoute } from "./list.ts";
 import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
@@ -61,6 +63,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
     ids: requestIds(options.clock, options.keys.idSecret),
     eventTokens: eventTokens(options.clock, options.keys.idSecret),
+    limits: limiter(options),
   };
   const fail = failer(logger, audit, settings.bodyLimitBytes);
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
@@ -150,6 +153,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
       scope,
       checkBeforeBody(context, () => closing),
     );
+    limitSubmits(scope, context.limits, store);
     submitRoute(scope, context, accept, waits);
     syncRoute(scope, context, accept, waits);
     done();

@@ -8,6 +8,7 @@ import type { CatalogEntry } from "../model/catalog.ts";
 import { conflictBody } from "../wire/bodies.ts";
 import type { Authenticate, Identify } from "./auth.ts";
 import type { EventTokens } from "./event-token.ts";
+import type { Limits } from "./limits.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 import type { BaseOf } from "./urls.ts";
@@ -20,6 +21,7 @@ export interface GatewayContext extends GatewayOptions {
   readonly baseOf: BaseOf;
   readonly ids: RequestIds;
   readonly eventTokens: EventTokens;
+  readonly limits: Limits;
 }
 
 declare module "fastify" {

@@ -11,6 +11,8 @@ const EXPOSED: string = [
   "x-cost",
   "warning",
   "retry-after",
+  "ratelimit",
+  "ratelimit-policy",
   "preference-applied",
   "link",
   "idempotent-replayed",

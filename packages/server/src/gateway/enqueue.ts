@@ -2,8 +2,10 @@
 import type { Logger } from "pino";
 import type { BlobStore } from "../blob/blob-store.ts";
 import { newBlobKey } from "../blob/key.ts";
+import { InferqError } from "../core/errors.ts";
 import type { NewId } from "../core/ids.ts";
 import type { StoredInput, Submission } from "../core/request.ts";
+import type { CatalogEntry } from "../model/catalog.ts";
 import type { ApiKey } from "../store/keys.ts";
 import type { GatewayContext } from "./context.ts";
 import { earlier, replayOf } from "./idempotency.ts";
@@ -16,8 +18,7 @@ const MAX_INPUT_IN_QUEUE = 64 * 1024;
 export interface Unqueued {
   readonly id: NewId;
   readonly caller: ApiKey;
-  /** Its own name. */
-  readonly model: string;
+  readonly model: CatalogEntry;
   readonly options: SubmitOptions;
   /** There whenever the options have an idempotency key. */
   readonly idempotencyDigest: string | null;
@@ -44,28 +45,33 @@ export interface Queued {
 
 export type Enqueue = (unqueued: Unqueued) => Promise<Queued>;
 
-type Context = Pick<GatewayContext, "blobs" | "store" | "clock" | "settings" | "logger">;
+type Context = Pick<GatewayContext, "blobs" | "store" | "clock" | "settings" | "logger" | "limits">;
 
-/** Makes the step. It throws `idempotency_conflict`, `store_unavailable`, and what `write` throws; then nothing was queued. */
+/** Makes the step. It throws `idempotency_conflict`, `store_unavailable`, the limits' errors, and what `write` throws; then nothing was queued. */
 export function enqueuer(context: Context): Enqueue {
-  const { store, clock, settings, logger } = context;
+  const { store, clock, settings, logger, limits } = context;
 
   return async (unqueued) => {
     const { id: newId, caller, model, options, idempotencyDigest, retryOf, base, looksFirst, write } = unqueued;
     const { id } = newId;
     const { owner } = caller;
+    const counting = limits.counting(caller, model);
+    if (counting !== undefined) await counting.catch(unavailable);
+    // A replay adds nothing: no limit keeps it out.
+    if (options.idempotencyKey !== null && (looksFirst || limits.fault(caller, model) !== undefined)) {
+      const first = await earlier(store, owner, options.idempotencyKey);
+      if (!first.ok) return replay(first, unqueued, logger);
+    }
+    limits.enter(caller, model);
+    let accepted = false;
     try {
-      if (looksFirst && options.idempotencyKey !== null) {
-        const first = await earlier(store, owner, options.idempotencyKey);
-        if (!first.ok) return replay(first, unqueued, logger);
-      }
       const written = write();
       const { input, hasFiles } = written instanceof Promise ? await written : written;
       const now = clock.now();
       const { startDeadline, expiresAt, keepMs } = timesOf(options, settings, newId, now);
       const submission: Submission = {
         id,
-        model,
+        model: model.definition.name,
         owner,
         key: caller.name,
         input,
@@ -85,6 +91,7 @@ export function enqueuer(context: Context): Enqueue {
       };
       const answer = await store.enqueue(submission);
       if (answer.ok) {
+        accepted = true;
         logger.info(about(unqueued, id), "request accepted");
         return { id, isReplay: false };
       }
@@ -94,8 +101,14 @@ export function enqueuer(context: Context): Enqueue {
     } catch (error) {
       await forget(unqueued, context);
       throw error;
+    } finally {
+      limits.leave(caller, model, accepted ? id : null);
     }
   };
+}
+
+function unavailable(cause: unknown): never {
+  throw new InferqError("store_unavailable", {}, { cause });
 }
 
 function replay(first: Parameters<typeof replayOf>[0], unqueued: Unqueued, logger: Logger): Queued {
@@ -113,7 +126,7 @@ async function forget(unqueued: Unqueued, { blobs, logger }: Context): Promise<v
 }
 
 function about({ caller, model, retryOf }: Unqueued, request: string): object {
-  const fields = { request, owner: caller.owner, key: caller.name, model };
+  const fields = { request, owner: caller.owner, key: caller.name, model: model.definition.name };
   return retryOf === null ? fields : { ...fields, retryOf };
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
+import { LimitError } from "./limit-error.ts";
 import { errorBody, refusedBody } from "../wire/bodies.ts";
 import type { Audit } from "./audit.ts";
 import { RefusedKeyError } from "./auth.ts";
@@ -55,6 +56,7 @@ function sendError(error: InferqError, request: IncomingMessage, response: Serve
     ...(error.status === 401 && { "www-authenticate": "Bearer" }),
     ...(error.status === 415 && { "accept-encoding": "identity" }),
     ...(error.status === 503 && { "retry-after": "1" }),
+    ...(error instanceof LimitError && { "retry-after": String(error.retryAfterSeconds), ...error.headers }),
   });
   response.end(body);
 }

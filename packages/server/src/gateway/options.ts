@@ -33,8 +33,22 @@ export interface GatewaySettings {
   readonly publicUrl: string | null;
   /** Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** Requests a second of a key that has no number of its own; null: as many as it likes. */
+  readonly keyRequestsPerSecond: number | null;
+  /** Unfinished requests of a key that has no number of its own; null: as many as it likes. */
+  readonly keyRequestsInFlight: number | null;
+  /** Requests that may wait, of all models. */
+  readonly waitingLimit: number;
+  /** Bytes that are to stay free on the disk. */
+  readonly diskReserveBytes: number;
   /** The constant in `x-remaining-credits`, for clients that cannot do without it. */
   readonly remainingCredits: number;
+}
+
+/** How the disk of the data directory does. */
+export interface DiskState {
+  /** Fewer bytes are free than are to stay so. */
+  readonly isFull: boolean;
 }
 
 /** Everything the gateway is given. It talks to nothing else. */
@@ -51,6 +65,7 @@ export interface GatewayOptions {
   readonly staticKeys: readonly ApiKey[];
   readonly models: Catalog;
   readonly settings: GatewaySettings;
+  readonly disk: DiskState;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;

@@ -22,11 +22,11 @@ type Head = Omit<Submitted, "fields" | "uploads">;
 
 /** Makes the short way; it answers false, having done nothing, when the request must take the long one. */
 export function plainSubmit(
-  context: Pick<GatewayContext, "models" | "identify" | "baseOf" | "settings" | "eventTokens">,
+  context: Pick<GatewayContext, "models" | "identify" | "baseOf" | "settings" | "eventTokens" | "limits">,
   accept: Accept,
   fail: Fail,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
-  const { models, identify, baseOf, settings, eventTokens } = context;
+  const { models, identify, baseOf, settings, eventTokens, limits } = context;
 
   /** All but the body, or undefined when the request must take the long way. */
   const headOf = (request: IncomingMessage): Head | undefined => {
@@ -36,7 +36,9 @@ export function plainSubmit(
     const caller = identify(request);
     if (caller === undefined || !caller.scopes.includes("submit") || !mayUse(caller, model)) return undefined;
     const options = submitOptions(request.headers, model, settings);
-    return { caller, model, options, base: baseOf(request), port: request.socket.localPort ?? 0 };
+    const base = baseOf(request);
+    if (!limits.lets(caller, model)) return undefined;
+    return { caller, model, options, base, port: request.socket.localPort ?? 0 };
   };
 
   const submit = async (head: Head, body: Buffer, request: IncomingMessage, response: ServerResponse) => {
@@ -44,6 +46,7 @@ export function plainSubmit(
       const accepted = await accept({ ...head, ...fieldsOf(parseJson(body)) });
       const { id, base } = accepted;
       describeAccepted(accepted, response);
+      limits.describe(head.caller, response);
       writeAscii(response, submitBody(id, base), ["link", linksOf(id, base, eventTokens)]);
     } catch (error) {
       fail(error, request, response, "/v2/:model");

@@ -28,16 +28,18 @@ export function retryRoute(
   enqueue: Enqueue,
   closing: () => boolean,
 ): void {
-  const { store, blobs, models, settings, ids, eventTokens } = context;
+  const { store, blobs, models, settings, ids, eventTokens, limits } = context;
 
   const retry = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
     if (closing()) throw new InferqError("shutting_down");
     const { headers } = request;
     const { id: oldId } = request.params;
     const caller = context.authenticate(request.raw, "submit");
+    limits.count(caller);
     const idempotencyKey = keyOf(headers["idempotency-key"]);
     const base = context.baseOf(request.raw);
     const answer = ({ id, isReplay }: Queued): FastifyReply => {
+      limits.describe(caller, reply.raw);
       if (isReplay) reply.header("idempotent-replayed", "true");
       reply.header("link", linksOf(id, base, eventTokens));
       return sendJson(reply, retryBody(id, base, oldId));
@@ -63,7 +65,7 @@ export function retryRoute(
       await enqueue({
         id,
         caller,
-        model: definition.name,
+        model,
         options,
         idempotencyDigest: digest,
         retryOf: oldId,

@@ -21,6 +21,7 @@ export function submitRoute(app: FastifyInstance, context: GatewayContext, accep
     freeBody(request);
     describeAccepted({ isReplay, unknown }, reply.raw);
     reply.raw.setHeader("link", linksOf(id, base, eventTokens));
+    context.limits.describe(request.caller!, reply.raw);
     return { id, base };
   };
 

@@ -22,6 +22,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     const { base64, ignored } = asksForBase64(answer);
     freeBody(request);
     describeAccepted({ isReplay, unknown: ignored }, reply.raw);
+    context.limits.describe(request.caller!, reply.raw);
     return { id, base, base64 };
   };
 

@@ -24,6 +24,7 @@ export function uploadRoute(app: FastifyInstance, context: GatewayContext): void
     try {
       request.caller = context.authenticate(request.raw, "submit");
       checkContentType(request);
+      context.limits.checkDisk();
       done();
     } catch (error) {
       done(error as InferqError);

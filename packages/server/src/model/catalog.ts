@@ -15,6 +15,8 @@ export interface ServedModel {
   readonly aliases?: readonly Alias[];
   /** Longest run, ms. */
   readonly timeoutMs: number;
+  /** Requests of it that may wait; not set: as many as the server takes. */
+  readonly waitingLimit?: number | undefined;
 }
 
 /** `failed`: its setup threw and is tried again, or its input schema does not compile. */
@@ -28,6 +30,8 @@ export interface CatalogEntry {
   readonly aliases: readonly Alias[];
   /** Longest run, ms. */
   readonly timeoutMs: number;
+  /** Requests of it that may wait; null: as many as the server takes. */
+  readonly waitingLimit: number | null;
   readonly state: ModelState;
   /** Canonical input; throws `InferqError` `invalid_input`. */
   check(fields: Readonly<Record<string, unknown>>): CheckedInput;
@@ -60,7 +64,7 @@ export function catalog(served: readonly ServedModel[], stateOf: (model: string)
 }
 
 function entryOf(
-  { definition, aliases = [], timeoutMs }: ServedModel,
+  { definition, aliases = [], timeoutMs, waitingLimit }: ServedModel,
   stateOf: (model: string) => ModelState,
 ): CatalogEntry {
   const { check, fault } = compiled(definition);
@@ -68,6 +72,7 @@ function entryOf(
     definition,
     aliases,
     timeoutMs,
+    waitingLimit: waitingLimit ?? null,
     get state() {
       return fault ?? stateOf(definition.name);
     },

@@ -35,6 +35,7 @@ export async function loadModels(config: ResolvedConfig, surroundings: Surroundi
         definition,
         aliases: (entry.aliases ?? []).map((alias) => (typeof alias === "string" ? { name: alias } : alias)),
         timeoutMs: 1000 * (entry.timeoutSeconds ?? definition.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
+        waitingLimit: entry.waitingLimit,
         runner: runnerOf(entry, module, definition, surroundings),
       };
     }),

@@ -7,6 +7,7 @@ export interface Counter {
 /** The counts behind `Load`, for drivers that hold the queue in memory. They keep a counter for every name that there was. */
 export class LoadCount implements Load {
   waiting = 0;
+  readonly counting: undefined = undefined;
   readonly #models = new Map<string, Counter>();
   readonly #keys = new Map<string, Counter>();
 

@@ -185,6 +185,8 @@ export interface Load {
   waitingFor(model: string): number;
   /** Waiting and running, of those that came with this key. */
   unfinishedOf(key: string): number;
+  /** While the driver still reads in what it holds, so that it counts too few: resolves when it has. Else undefined. */
+  readonly counting: Promise<void> | undefined;
 }
 
 /**

@@ -13,6 +13,8 @@ export interface Metrics {
   /** A request reached its outcome: `COMPLETED`, a code of the error table, or `expired` without one. */
   finished(model: string, outcome: string): void;
   leasesLost(count: number): void;
+  /** A call was refused by a limit; `code` of the error table. */
+  refused(code: string): void;
   /** A sweep or a scan was cut short by an error. */
   sweepFailed(kind: SweepKind): void;
   webhookTried(result: DeliveryMark["type"]): void;
@@ -59,6 +61,12 @@ export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOpti
     registers,
   });
   for (const kind of ["sweep", "scan"] satisfies SweepKind[]) sweepsFailed.inc({ kind }, 0);
+  const refused = new Counter({
+    name: "inferq_refused_total",
+    help: "Calls that a limit refused, by the code of their error.",
+    labelNames: ["code"],
+    registers,
+  });
   const depth = new Gauge({
     name: "inferq_queue_depth",
     help: "Requests that wait, by model.",
@@ -145,6 +153,7 @@ export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOpti
     accepted: (model) => accepted.inc({ model }),
     finished: (model, outcome) => finished.inc({ model, outcome }),
     leasesLost: (count) => lost.inc(count),
+    refused: (code) => refused.inc({ code }),
     sweepFailed: (kind) => sweepsFailed.inc({ kind }),
     webhookTried: (result) => tries.inc({ result }),
     webhookFirstTried: (seconds) => firstTries.observe(seconds),

@@ -45,12 +45,17 @@ export class LiveQueue {
     this.#events = events;
     this.#submit = submit;
     const now = (): Load => this.#index.load;
+    const whole = (): boolean => this.#index.isWhole;
+    const all = (): Promise<void> => this.loaded();
     this.load = {
       get waiting() {
         return now().waiting;
       },
       waitingFor: (model) => now().waitingFor(model),
       unfinishedOf: (key) => now().unfinishedOf(key),
+      get counting() {
+        return whole() ? undefined : all();
+      },
     };
   }
 

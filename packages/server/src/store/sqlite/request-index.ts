@@ -103,6 +103,11 @@ export class RequestIndex {
     this.#behind = null;
   }
 
+  /** Whether everything in the file has been added. */
+  get isWhole(): boolean {
+    return this.#behind === null;
+  }
+
   /** Undefined: not here, which says nothing. Null: it has expired. */
   status(id: string, now: number): RequestStatus | undefined | null {
     const slots = this.#slots;
