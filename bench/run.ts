@@ -14,6 +14,7 @@ import { Ground, RESULTS } from "./processes.ts";
 import { soak } from "./soak.ts";
 import { stealMeter } from "./steal.ts";
 import { waited } from "./wait.ts";
+import { webhooks } from "./webhooks.ts";
 
 const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   http: polledAndSubmitted,
@@ -23,6 +24,7 @@ const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>
   cancel: cancelled,
   idle,
   wait: waited,
+  webhooks,
   million,
   soak,
 };

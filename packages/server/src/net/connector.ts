@@ -3,7 +3,7 @@ import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress } from "node:dns";
 import { isIP } from "node:net";
 import type * as undici from "undici";
-import { judgeAddress } from "./address.ts";
+import { judgeAddress, judgeHost } from "./address.ts";
 import type { AllowPrivate } from "./address.ts";
 
 /** Answers every address of a host name, as `dns.lookup` with `all` does. */
@@ -25,9 +25,9 @@ export interface ConnectorSettings {
 export class AddressRefused extends Error {}
 
 /**
- * A connector for undici. The address is judged when the name is resolved, before a packet leaves, and the
- * connected socket's own address once more: whatever DNS answers next, it cannot lead elsewhere. What it
- * refuses fails with `AddressRefused`.
+ * A connector for undici. The address is judged as it stands in the URL or when the name is resolved, before a
+ * packet leaves, and the connected socket's own address once more: whatever DNS answers next, it cannot lead
+ * elsewhere. What it refuses fails with `AddressRefused`.
  */
 export function guardedConnector(
   { allowPrivate, timeoutMs, lookup }: ConnectorSettings,
@@ -52,10 +52,12 @@ export function guardedConnector(
     },
   });
   return (options, callback) => {
+    const host = options.hostname.replace(/^\[|\]$/g, "");
+    const early = judgeHost(host, allowPrivate);
+    if (early !== undefined) return callback(new AddressRefused(early), null);
     connect(options, (...connected) => {
       const [error, socket] = connected;
       if (error !== null) return callback(error, null);
-      const host = options.hostname.replace(/^\[|\]$/g, "");
       const refusal = judgeAddress(socket.remoteAddress ?? "", isIP(host) === 0 ? host : "", allowPrivate);
       if (refusal === undefined) return callback(null, socket);
       socket.destroy();

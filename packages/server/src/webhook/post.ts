@@ -3,7 +3,6 @@ import type * as undici from "undici";
 import type { AllowPrivate } from "../net/address.ts";
 import { guardedConnector, refusalOf, troubleOf } from "../net/connector.ts";
 import type { Lookup } from "../net/connector.ts";
-import { judgeUrl } from "../net/guard.ts";
 import { PER_HOST } from "./room.ts";
 
 export interface PosterSettings {
@@ -40,8 +39,6 @@ export class Poster implements AsyncDisposable {
 
   /** Resolves when the exchange is over and its connection free; never rejects. Undefined: it was aborted. */
   async post(url: URL, headers: Readonly<Record<string, string>>, body: string): Promise<Posted | undefined> {
-    const refusal = judgeUrl(url, this.#settings.allowPrivate);
-    if (refusal !== undefined) return { status: null, error: refused(url, refusal) };
     // Loaded with the first webhook: many servers never need it, nor its 7 MB of memory.
     const { Agent, buildConnector } = await import("undici");
     this.#agent ??= new Agent({
@@ -69,10 +66,6 @@ export class Poster implements AsyncDisposable {
     this.abort();
     await this.#agent?.destroy();
   }
-}
-
-function refused({ host }: URL, why: string): string {
-  return `Nothing may be sent to ${host}: ${why}. If it is to be allowed, start the server with INFERQ_ALLOW_PRIVATE=webhook.`;
 }
 
 class Exchange implements undici.Dispatcher.DispatchHandler {
@@ -140,7 +133,9 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
 
   #explain(error: Error): string {
     const refusal = refusalOf(error);
-    if (refusal !== undefined) return refused(this.#url, refusal);
+    if (refusal !== undefined) {
+      return `Nothing may be sent to ${this.#url.host}: ${refusal}. If it is to be allowed, start the server with INFERQ_ALLOW_PRIVATE=webhook.`;
+    }
     return `The receiver could not be told: ${troubleOf(error) ?? "the connection failed"}.`;
   }
 }
