@@ -34,6 +34,38 @@ it("a lease that was handed out and never written does not share its number with
   expect(await store.get(asked.id)).toMatchObject({ leases: 3 });
 });
 
+it("what a run tells is taken while its lease stands, and not where that could not be written", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  await using store = await sqliteStore({ directory: path, clock });
+  const { events } = store;
+  const told = { type: "output", text: "more " } as const;
+  for (let i = 0; i < 2; i++) await store.enqueue(submission());
+  const [written] = await store.lease({ ...wish, durable: true });
+
+  const mend = breakFile(path);
+  const [unwritten] = await store.lease(wish);
+  expect(events.append(unwritten!.id, unwritten!.token, told)).toBe(true);
+  await expect(store.heartbeat([unwritten!], 1_000)).rejects.toThrow("could not be stored");
+  expect(events.append(unwritten!.id, unwritten!.token, told)).toBe(false);
+  expect(events.output(unwritten!.id)).toBeUndefined();
+  expect(events.append(written!.id, written!.token, told)).toBe(true);
+  mend();
+  await mended(store);
+  expect(events.append(written!.id, written!.token, told)).toBe(true);
+  expect(events.output(written!.id)).toBe("more more ");
+  const [again] = await store.lease({ ...wish, durable: true });
+  expect(again).toMatchObject({ id: unwritten!.id, attempt: 2 });
+  expect(events.read(again!.id, null)).toBeUndefined();
+
+  // As an end of its lease of which this process never heard that it was written.
+  using file = new DatabaseSync(join(path, "inferq.db"), { timeout: 5_000 });
+  file.prepare("UPDATE requests SET status = 3 WHERE id = ?").run(idToBytes(written!.id, new Uint8Array(16)));
+  expect(await store.heartbeat([written!], 1_000)).toEqual([written!.token]);
+  expect(events.append(written!.id, written!.token, told)).toBe(false);
+});
+
 it("a start that finds leases of the dead and a disk that refuses goes on when the disk does", async () => {
   const path = directory();
   const clock = manualClock();
