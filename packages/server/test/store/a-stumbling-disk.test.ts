@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
-import { type SqliteStore, sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { manualClock } from "../../src/testing/clock.ts";
 import { submissionMaker } from "../../src/testing/submission.ts";
+import { breakFile, mended } from "./break-file.ts";
 import { directory } from "./directory.ts";
 
 const wish = { worker: "w1", capacity: new Map([["mock", 1]]), leaseMs: 1_000, durable: false };
@@ -104,20 +105,6 @@ it("a waiting request whose row is gone keeps no other from being leased", async
   expect((await store.lease({ ...wish, capacity })).map(({ id }) => id)).toEqual([stands.id]);
   expect(await store.lease({ ...wish, capacity })).toEqual([]);
 });
-
-/** Makes every commit on the file at `path` fail until the answer is called. */
-function breakFile(path: string): () => void {
-  const file = new DatabaseSync(join(path, "inferq.db"), { timeout: 5_000 });
-  onTestFinished(() => file.close());
-  file.exec("ALTER TABLE requests RENAME TO hidden");
-  return () => file.exec("ALTER TABLE hidden RENAME TO requests");
-}
-
-/** Resolves when the store has opened its file again and knows what is in it. */
-async function mended(store: SqliteStore): Promise<void> {
-  await expect.poll(() => store.sweep(1).then(() => "swept", String), { timeout: 5_000 }).toBe("swept");
-  await store.loaded();
-}
 
 it("another program that writes into the file for a moment is waited for", async () => {
   const path = directory();

@@ -1,7 +1,8 @@
 /**
  * A process of its own that enqueues into the store at argv[2] and prints each id once it is answered,
  * as many side by side as argv[3] says. argv[4]: `lease` makes it hold leases too, `keyed` gives every request
- * an idempotency key that reads like its id. Killed by its test.
+ * an idempotency key that reads like its id, `settle` ends one request for each that it enqueues, whose outcomes a
+ * webhook is to tell, and prints the ids of those. Killed by its test.
  */
 import { systemClock } from "../../src/core/clock.ts";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -31,4 +32,23 @@ async function lane(): Promise<void> {
     }
   }
 }
-await Promise.all(Array.from({ length: Number(lanes) }, lane));
+
+/** Outcomes of every kind; every fourth request is left running. */
+async function settlingLane(): Promise<void> {
+  const webhook = { url: "https://hooks.example/", events: ["completed", "failed"], body: "full" } as const;
+  const result = { kind: "text", text: "Yes.", reasoning: null } as const;
+  const failure = { code: "model_error", message: "No." } as const;
+  for (let turn = 0; ; turn++) {
+    await store.enqueue(submission({ webhook, publicBase: "http://localhost" }));
+    const wish = { worker: "w1", capacity: new Map([["mock", 1]]), leaseMs: 3_600_000, durable: false };
+    for (const { id, token } of await store.lease(wish)) {
+      if (turn % 4 === 0) await store.settle(id, token, { type: "complete", result, inferenceMs: 1, hasFiles: false });
+      else if (turn % 4 === 1) await store.settle(id, token, { type: "fail", kind: "error", failure, inferenceMs: 1 });
+      else if (turn % 4 === 2) await store.finish(id, { type: "cancel", failure });
+      else continue;
+      process.stdout.write(`${id}\n`);
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: Number(lanes) }, mode === "settle" ? settlingLane : lane));

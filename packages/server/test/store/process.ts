@@ -19,7 +19,7 @@ export interface StoreProcess {
 export function storeProcess(
   directory: string,
   lanes: number,
-  { mode = "submit", under = [] }: { mode?: "submit" | "lease" | "keyed"; under?: readonly string[] } = {},
+  { mode = "submit", under = [] }: { mode?: "submit" | "lease" | "keyed" | "settle"; under?: readonly string[] } = {},
 ): StoreProcess {
   const script = fileURLToPath(new URL("./child.ts", import.meta.url));
   const [program, ...words] = [...under, process.execPath, script, directory, String(lanes), mode];
