@@ -54,7 +54,11 @@ class NoServer extends Error {}
 function ask(path: string, question: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = "";
-    const socket = connect(path, () => socket.write(question));
+    let isConnected = false;
+    const socket = connect(path, () => {
+      isConnected = true;
+      socket.write(question);
+    });
     const fail = (why: Error): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -73,7 +77,7 @@ function ask(path: string, question: string): Promise<string> {
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       if (NOBODY.has(error.code ?? "")) fail(new NoServer());
-      else fail(new Error(socket.bytesWritten === 0 ? `cannot be reached: ${error.message}.` : BROKEN));
+      else fail(new Error(isConnected ? BROKEN : `cannot be reached: ${error.message}.`));
     });
     socket.on("close", () => fail(new Error(BROKEN)));
   });

@@ -21,7 +21,9 @@ const PRIVATE = 0o177;
 
 const TEXT = { type: "string", minLength: 1, maxLength: 1_000 };
 const HASH = { type: "string", pattern: "^[0-9a-f]{64}$" };
-const POSITIVE_OR_NULL = { type: ["number", "null"], exclusiveMinimum: 0 };
+/** Milliseconds since the epoch, or of them: less than a Date may have, also when added to now. */
+const MS = { type: "number", minimum: 0, maximum: 4e15 };
+const POSITIVE_OR_NULL = { type: ["number", "null"], exclusiveMinimum: 0, maximum: 1e9 };
 
 const KEY_SCHEMA = {
   type: "object",
@@ -45,8 +47,8 @@ const KEY_SCHEMA = {
     models: { type: ["array", "null"], items: TEXT },
     requestsPerSecond: POSITIVE_OR_NULL,
     requestsInFlight: { type: ["integer", "null"], minimum: 1 },
-    createdAt: { type: "number" },
-    expiresAt: POSITIVE_OR_NULL,
+    createdAt: MS,
+    expiresAt: { ...MS, type: ["number", "null"] },
   },
 };
 
@@ -54,7 +56,7 @@ const COMMANDS = {
   list: {},
   add: { key: KEY_SCHEMA },
   revoke: { name: TEXT },
-  rotate: { name: TEXT, hash: HASH, overlapMs: { type: "number", minimum: 0 } },
+  rotate: { name: TEXT, hash: HASH, overlapMs: MS },
 };
 COMMANDS satisfies Record<KeyCommand["do"], object>;
 

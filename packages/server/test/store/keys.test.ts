@@ -91,7 +91,7 @@ it("rotates: the secret before works until the overlap ends, and what was before
   const path = directory();
   using keys = sqliteKeys(path, clock);
   keys.add(key, "cli");
-  const [first, second, third, fourth] = [key.hash, ..."bcd"].map((digit) => digit.repeat(64).slice(0, 64)) as [string, string, string, string]; // prettier-ignore
+  const [first, second, third, fourth] = [key.hash, "b".repeat(64), "c".repeat(64), "d".repeat(64)] as const;
   const good = (store: KeyStore): boolean[] => [first, second, third, fourth].map((hash) => isGood(store, hash));
 
   const rotated = keys.rotate(key.name, second, 2 * HOUR_MS, "cli");
