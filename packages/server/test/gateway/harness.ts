@@ -103,6 +103,8 @@ export interface Gateway extends AsyncDisposable {
   readonly blobs: BlobStore;
   readonly logs: string[];
   readonly states: Map<string, ModelState>;
+  /** What /metrics answers. */
+  metrics(): Promise<string>;
   close(): Promise<void>;
   /** Every route but HEAD and OPTIONS, as `METHOD /path/{parameter}`. */
   routes(): string[];
@@ -137,6 +139,7 @@ export async function startGateway(
   const blobs = fsBlobStore(directory);
   const logs: string[] = [];
   const states = new Map<string, ModelState>();
+  const figures = metrics({ store, deliveries: memory.deliveries, clock, dataDirectory: directory });
   const app = buildGateway({
     store,
     events,
@@ -172,7 +175,7 @@ export async function startGateway(
     disk: { isFull: false },
     clock,
     logger: pino({ level: "info" }, { write: (line: string) => void logs.push(line) }),
-    metrics: metrics({ store, deliveries: memory.deliveries, clock, dataDirectory: directory }),
+    metrics: figures,
     ready: () => true,
     ...more,
   });
@@ -189,6 +192,7 @@ export async function startGateway(
     blobs,
     logs,
     states,
+    metrics: () => figures.render(),
     close: () => app.close(),
     routes: () =>
       app
