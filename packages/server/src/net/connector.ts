@@ -1,23 +1,17 @@
 /** Connections to hosts that strangers named: made where it is allowed, and nowhere else. */
-import { lookup as systemLookup } from "node:dns";
-import type { LookupAddress } from "node:dns";
 import { isIP } from "node:net";
 import type * as undici from "undici";
 import { judgeAddress, judgeHost } from "./address.ts";
 import type { AllowPrivate } from "./address.ts";
-
-/** Answers every address of a host name, as `dns.lookup` with `all` does. */
-export type Lookup = (
-  hostname: string,
-  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
-) => void;
+import { hostLookup } from "./lookup.ts";
+import type { Lookup } from "./lookup.ts";
 
 export interface ConnectorSettings {
   /** Hosts that may be reached although they are not on the public internet. */
   readonly allowPrivate: AllowPrivate;
   /** Longest time from the look-up to the connection, TLS included, ms. */
   readonly timeoutMs: number;
-  /** Resolves host names; the system's resolver when absent. */
+  /** Resolves host names; `hostLookup` when absent. */
   readonly lookup?: Lookup;
 }
 
@@ -30,10 +24,9 @@ export class AddressRefused extends Error {}
  * elsewhere. What it refuses fails with `AddressRefused`.
  */
 export function guardedConnector(
-  { allowPrivate, timeoutMs, lookup }: ConnectorSettings,
+  { allowPrivate, timeoutMs, lookup: resolve = hostLookup() }: ConnectorSettings,
   build: typeof undici.buildConnector,
 ): undici.buildConnector.connector {
-  const resolve: Lookup = lookup ?? ((host, callback) => systemLookup(host, { all: true }, callback));
   const connect = build({
     timeout: timeoutMs,
     allowH2: false,

@@ -3,14 +3,14 @@ import type * as undici from "undici";
 import { judgeHost } from "./address.ts";
 import type { AllowPrivate } from "./address.ts";
 import { guardedConnector, refusalOf, troubleOf } from "./connector.ts";
-import type { Lookup } from "./connector.ts";
+import type { Lookup } from "./lookup.ts";
 
 export interface GuardSettings {
   /** Hosts that may be reached although they are not on the public internet. */
   readonly allowPrivate: AllowPrivate;
   /** Longest time from the first look-up to the last byte, ms, all redirects together. */
   readonly timeoutMs: number;
-  /** Resolves host names; the system's resolver when absent. */
+  /** Resolves host names; `hostLookup` when absent. */
   readonly lookup?: Lookup;
 }
 

@@ -2,13 +2,13 @@
 import type * as undici from "undici";
 import type { AllowPrivate } from "../net/address.ts";
 import { guardedConnector, refusalOf, troubleOf } from "../net/connector.ts";
-import type { Lookup } from "../net/connector.ts";
+import type { Lookup } from "../net/lookup.ts";
 import { PER_HOST } from "./room.ts";
 
 export interface PosterSettings {
   /** Hosts that may be reached although they are not on the public internet. */
   readonly allowPrivate: AllowPrivate;
-  /** Resolves host names; the system's resolver when absent. */
+  /** Resolves host names; `hostLookup` when absent. */
   readonly lookup?: Lookup;
 }
 

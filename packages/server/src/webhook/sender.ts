@@ -135,8 +135,12 @@ export class Sender implements AsyncDisposable {
   async #tidy(): Promise<void> {
     const { deliveries, clock, log } = this.#options;
     const now = clock.now();
-    for (const [name, { inFlight, breaker, usedAt }] of this.#hosts) {
-      if (inFlight.size === 0 && Math.max(usedAt, breaker.openUntil) + FORGET_HOST_MS < now) this.#hosts.delete(name);
+    for (const [name, host] of this.#hosts) {
+      const { inFlight, breaker, usedAt } = host;
+      if (inFlight.size > 0 || Math.max(usedAt, breaker.openUntil) + FORGET_HOST_MS > now) continue;
+      this.#hosts.delete(name);
+      this.#crowdedOut.others.delete(host);
+      this.#crowdedOut.quick.delete(host);
     }
     for (let count = GIVE_UP_SLICE; count === GIVE_UP_SLICE && !this.#stopping.signal.aborted;) {
       count = await deliveries.giveUp(now - TRIED_FOR_MS, now - KEPT_FOR_MS, GIVE_UP_SLICE);

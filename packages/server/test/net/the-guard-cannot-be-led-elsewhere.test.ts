@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { guardedFetch } from "../../src/net/guard.ts";
-import type { Lookup } from "../../src/net/connector.ts";
+import type { Lookup } from "../../src/net/lookup.ts";
 import { originThat } from "./origin.ts";
 
 const limits = { limitBytes: 1_000_000, signal: new AbortController().signal };

@@ -1,6 +1,6 @@
 /** Receivers that hang, refuse or crawl cost the others nothing, and the server little. */
 import { expect, test } from "vitest";
-import type { Lookup } from "../../src/net/connector.ts";
+import type { Lookup } from "../../src/net/lookup.ts";
 import { Breaker } from "../../src/webhook/breaker.ts";
 import { Room } from "../../src/webhook/room.ts";
 import { openSender } from "./open.ts";

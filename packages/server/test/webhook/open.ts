@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import type { Submission } from "../../src/core/request.ts";
 import type { AllowPrivate } from "../../src/net/address.ts";
-import type { Lookup } from "../../src/net/connector.ts";
+import type { Lookup } from "../../src/net/lookup.ts";
 import type { Delivery, DeliveryStore } from "../../src/store/deliveries.ts";
 import type { WebhookSecret } from "../../src/store/keys.ts";
 import { memoryStore } from "../../src/store/memory.ts";

@@ -1,6 +1,6 @@
 /** The server sends to addresses that strangers name: never to its own network unless that is allowed. */
 import { expect, test } from "vitest";
-import type { Lookup } from "../../src/net/connector.ts";
+import type { Lookup } from "../../src/net/lookup.ts";
 import { openSender } from "./open.ts";
 import { receiver } from "./receiver.ts";
 
