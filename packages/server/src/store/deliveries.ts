@@ -82,13 +82,17 @@ export interface DeliveryPage {
   readonly next: string | null;
 }
 
+/** How many deliveries were given up, and how many that had been were deleted. */
+export interface GaveUp {
+  readonly givenUp: number;
+  readonly forgotten: number;
+}
+
 export interface DeliveryStore {
   /** Hosts (`URL.host`) that have a delivery due at `now`, in their order behind `after` (null: from the first), at most `limit`. */
   dueHosts(now: number, after: string | null, limit: number): Promise<readonly string[]>;
   /** Deliveries to `host` that are due at `now`, those due longest first. */
   due(host: string, now: number, limit: number): Promise<readonly Delivery[]>;
-  /** When the next pending delivery becomes due; undefined where none is pending. */
-  nextDue(): Promise<number | undefined>;
   get(id: string): Promise<Delivery | undefined>;
   list(wish: DeliveryWish): Promise<DeliveryPage>;
   /**
@@ -99,10 +103,9 @@ export interface DeliveryStore {
   mark(id: string, mark: DeliveryMark): Promise<boolean>;
   /**
    * Gives up what was made before `madeBefore` and is pending still, and deletes what was given up and made before
-   * `forgetBefore`; at most `limit` of each, the oldest. Answers how many it gave up. What was asked for again
-   * counts from then.
+   * `forgetBefore`; at most `limit` of each, the oldest. What was asked for again counts from then.
    */
-  giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<number>;
+  giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<GaveUp>;
   /** Makes a delivery due now, whatever became of it before, with the same event id. False: there is none. */
   redeliver(id: string): Promise<boolean>;
   /** How many are pending; synchronous. */

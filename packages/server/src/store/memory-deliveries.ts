@@ -5,6 +5,7 @@ import type {
   Delivery,
   DeliveryMark,
   DeliveryPage,
+  DeliveryState,
   DeliveryStore,
   DeliveryWish,
   ListedDelivery,
@@ -96,11 +97,6 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
         .slice(0, limit);
     },
 
-    async nextDue() {
-      const times = pending().map(({ delivery }) => delivery.dueAt!);
-      return times.length === 0 ? undefined : Math.min(...times);
-    },
-
     async get(id) {
       return found(id)?.delivery;
     },
@@ -134,13 +130,12 @@ export function memoryDeliveries({ clock, lives, open }: MemoryRequests): Memory
       const oldest = [...rows.values()].sort(
         (a, b) => a.delivery.askedAt - b.delivery.askedAt || (a.delivery.id < b.delivery.id ? -1 : 1),
       );
-      const forgotten = oldest.filter((row) => row.delivery.state === "failed" && row.delivery.askedAt < forgetBefore);
-      const givenUp = oldest
-        .filter((row) => row.delivery.state === "pending" && row.delivery.askedAt < madeBefore)
-        .slice(0, limit);
-      for (const { delivery } of forgotten.slice(0, limit)) rows.delete(delivery.id);
+      const old = (state: DeliveryState, askedBefore: number): Row[] =>
+        oldest.filter(({ delivery }) => delivery.state === state && delivery.askedAt < askedBefore).slice(0, limit);
+      const [forgotten, givenUp] = [old("failed", forgetBefore), old("pending", madeBefore)];
+      for (const { delivery } of forgotten) rows.delete(delivery.id);
       for (const row of givenUp) row.delivery = { ...row.delivery, state: "failed", dueAt: null };
-      return givenUp.length;
+      return { givenUp: givenUp.length, forgotten: forgotten.length };
     },
 
     async redeliver(id) {

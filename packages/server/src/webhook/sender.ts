@@ -142,9 +142,12 @@ export class Sender implements AsyncDisposable {
       this.#crowdedOut.others.delete(host);
       this.#crowdedOut.quick.delete(host);
     }
-    for (let count = GIVE_UP_SLICE; count === GIVE_UP_SLICE && !this.#stopping.signal.aborted;) {
-      count = await deliveries.giveUp(now - TRIED_FOR_MS, now - KEPT_FOR_MS, GIVE_UP_SLICE);
-      if (count > 0) log.error({ count }, "webhooks given up, which their hosts' trouble held back to the end");
+    for (let most = GIVE_UP_SLICE; most === GIVE_UP_SLICE && !this.#stopping.signal.aborted;) {
+      const { givenUp, forgotten } = await deliveries.giveUp(now - TRIED_FOR_MS, now - KEPT_FOR_MS, GIVE_UP_SLICE);
+      if (givenUp > 0) {
+        log.error({ count: givenUp }, "webhooks given up, which their hosts' trouble held back to the end");
+      }
+      most = Math.max(givenUp, forgotten);
     }
   }
 

@@ -7,6 +7,7 @@ import type {
   DeliveryPage,
   DeliveryStore,
   DeliveryWish,
+  GaveUp,
   ListedDelivery,
 } from "../deliveries.ts";
 import type { DeliveryReader } from "./delivery-reader.ts";
@@ -66,10 +67,6 @@ export class SqliteDeliveries implements DeliveryStore {
     return this.#reader().due(host, now, limit);
   }
 
-  async nextDue(): Promise<number | undefined> {
-    return this.#reader().nextDue();
-  }
-
   async get(id: string): Promise<Delivery | undefined> {
     return isId(id) ? this.#reader().get(id, this.#clock.now()) : undefined;
   }
@@ -96,8 +93,8 @@ export class SqliteDeliveries implements DeliveryStore {
     return (await this.#submit([m.MARK, id, this.#clock.now(), type, dueAt, at, tookMs, status, error])) === true;
   }
 
-  async giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<number> {
-    return (await this.#submit([m.GIVE_UP, "", this.#clock.now(), madeBefore, forgetBefore, limit])) as number;
+  async giveUp(madeBefore: number, forgetBefore: number, limit: number): Promise<GaveUp> {
+    return (await this.#submit([m.GIVE_UP, "", this.#clock.now(), madeBefore, forgetBefore, limit])) as GaveUp;
   }
 
   async redeliver(id: string): Promise<boolean> {

@@ -55,7 +55,6 @@ export class DeliveryReader {
   readonly #key = new Uint8Array(16);
   readonly #nextHost;
   readonly #due;
-  readonly #nextDue;
   readonly #one;
   readonly #list;
 
@@ -67,8 +66,7 @@ export class DeliveryReader {
       `SELECT ${WHOLE} FROM deliveries ${REQUEST} ${RESULT}
         WHERE state = ${PENDING} AND host = ? AND due_at <= ? ORDER BY due_at, deliveries.id LIMIT ?`,
     );
-    this.#nextDue = db.prepare(`SELECT min(due_at) FROM deliveries WHERE state = ${PENDING}`);
-    for (const statement of [this.#nextHost, this.#nextDue]) statement.setReturnArrays(true);
+    this.#nextHost.setReturnArrays(true);
     this.#one = db.prepare(`SELECT ${WHOLE} FROM deliveries ${REQUEST} ${RESULT} WHERE deliveries.id = ?`);
     this.#list = db.prepare(
       `SELECT ${LISTED} FROM deliveries ${REQUEST}
@@ -90,10 +88,6 @@ export class DeliveryReader {
 
   due(host: string, now: number, limit: number): Delivery[] {
     return (this.#due.all(host, now, limit) as unknown as WholeRow[]).map(toDelivery);
-  }
-
-  nextDue(): number | undefined {
-    return (this.#nextDue.get() as unknown as [number | null])[0] ?? undefined;
   }
 
   get(id: string, now: number): Delivery | undefined {

@@ -152,13 +152,12 @@ export class DeliveryRows {
   }
 
   giveUp(madeBefore: number, forgetBefore: number, limit: number): Answer {
-    for (const key of keys(this.#oldestGivenUp, forgetBefore, limit)) {
-      this.#forget(key, this.#standing.get(key) as unknown as Standing);
-    }
+    const forgotten = keys(this.#oldestGivenUp, forgetBefore, limit);
+    for (const key of forgotten) this.#forget(key, this.#standing.get(key) as unknown as Standing);
     const givenUp = keys(this.#oldestPending, madeBefore, limit);
     for (const key of givenUp) this.#giveUp.run(key);
     this.#pending -= givenUp.length;
-    return givenUp.length;
+    return { givenUp: givenUp.length, forgotten: forgotten.length };
   }
 
   redeliver(id: string, key: Uint8Array, now: number): Answer {

@@ -5,7 +5,7 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { RequestState, Status, Submission } from "../../core/request.ts";
 import type { FailKind, Refusal } from "../../core/transition.ts";
-import type { DeliveryMark } from "../deliveries.ts";
+import type { DeliveryMark, GaveUp } from "../deliveries.ts";
 import type { Settlement } from "../store.ts";
 import type { DeliveryNews } from "./delivery-rows.ts";
 
@@ -134,10 +134,10 @@ export interface KeyHolder {
 }
 
 /**
- * `true`: done as asked. A number: done, to so many. A tuple: done, and this is the state now. A refusal. The request that has the
+ * `true`: done as asked. Numbers of deliveries: done to so many. A tuple: done, and this is the state now. A refusal. The request that has the
  * idempotency key already: nothing was enqueued. Or `error`: it threw, and changed nothing.
  */
-export type Answer = true | number | StateTuple | Refusal | "unknown" | KeyHolder | { readonly error: string };
+export type Answer = true | GaveUp | StateTuple | Refusal | "unknown" | KeyHolder | { readonly error: string };
 
 export function isTuple(answer: Answer): answer is StateTuple {
   return Array.isArray(answer);

@@ -103,7 +103,6 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE INDEX deliveries_by_host ON deliveries (host, due_at) WHERE state = 0;
-  CREATE INDEX deliveries_by_due ON deliveries (due_at) WHERE state = 0;
   CREATE INDEX deliveries_by_asked ON deliveries (state, asked_at) WHERE state <> 1;
   CREATE INDEX deliveries_by_owner ON deliveries (owner, state);
   `,

@@ -73,13 +73,13 @@ export function keepsDeliveries(t: StoreUnderTest): void {
       }
       const states = async (): Promise<(string | undefined)[]> =>
         Promise.all(made.map(async (id) => (await deliveries.get(id))?.state));
-      expect(await deliveries.giveUp(start, start, 10)).toBe(0);
-      expect(await deliveries.giveUp(start + 2_001, start, 2)).toBe(2);
+      expect(await deliveries.giveUp(start, start, 10)).toEqual({ givenUp: 0, forgotten: 0 });
+      expect(await deliveries.giveUp(start + 2_001, start, 2)).toEqual({ givenUp: 2, forgotten: 0 });
       expect(await states()).toEqual(["failed", "failed", "pending", "pending"]);
       expect(deliveries.pending).toBe(2);
-      expect(await deliveries.giveUp(start + 2_001, start, 2)).toBe(1);
+      expect(await deliveries.giveUp(start + 2_001, start, 2)).toEqual({ givenUp: 1, forgotten: 0 });
       expect(await states()).toEqual(["failed", "failed", "failed", "pending"]);
-      expect(await deliveries.giveUp(start + 2_001, start + 1_001, 1)).toBe(0);
+      expect(await deliveries.giveUp(start + 2_001, start + 1_001, 1)).toEqual({ givenUp: 0, forgotten: 1 });
       expect(await states()).toEqual([undefined, "failed", "failed", "pending"]);
       expect(await deliveries.due("a.example", t.clock.now(), 10)).toMatchObject([{ id: made[3] }]);
     });
@@ -88,13 +88,13 @@ export function keepsDeliveries(t: StoreUnderTest): void {
       const { deliveries } = t.store;
       const id = await completed(t, "https://a.example/");
       const start = t.clock.now();
-      expect(await deliveries.giveUp(start + 1, 0, 10)).toBe(1);
+      expect(await deliveries.giveUp(start + 1, 0, 10)).toMatchObject({ givenUp: 1 });
       t.clock.advance(1_000);
       await deliveries.redeliver(id);
-      expect(await deliveries.giveUp(start + 1_000, start + 1_000, 10)).toBe(0);
+      expect(await deliveries.giveUp(start + 1_000, start + 1_000, 10)).toMatchObject({ givenUp: 0 });
       expect(await deliveries.get(id)).toMatchObject({ state: "pending" });
-      expect(await deliveries.giveUp(start + 1_001, start + 1_000, 10)).toBe(1);
-      expect(await deliveries.giveUp(start + 1_001, start + 1_000, 10)).toBe(0);
+      expect(await deliveries.giveUp(start + 1_001, start + 1_000, 10)).toEqual({ givenUp: 1, forgotten: 0 });
+      expect(await deliveries.giveUp(start + 1_001, start + 1_000, 10)).toEqual({ givenUp: 0, forgotten: 0 });
       expect(await deliveries.get(id)).toMatchObject({ state: "failed" });
       await deliveries.giveUp(0, start + 1_001, 10);
       expect(await deliveries.get(id)).toBeUndefined();
