@@ -48,6 +48,7 @@ export const EVENT_PATHS: Json = {
         },
         "204": { description: "The outcome was read, as the Last-Event-ID shows: there is nothing more." },
         "401": ERROR,
+        "403": ERROR,
         "404": NOT_FOUND,
         "503": ERROR,
       },

@@ -40,6 +40,7 @@ export const OWN_PATHS: Json = {
         },
         "400": ERROR,
         "401": ERROR,
+        "403": ERROR,
         "503": ERROR,
       },
     },
@@ -53,6 +54,7 @@ export const OWN_PATHS: Json = {
       responses: {
         "200": ok("Its events, the oldest first.", ref("Timeline")),
         "401": ERROR,
+        "403": ERROR,
         "404": NOT_FOUND,
         "503": ERROR,
       },
@@ -84,6 +86,7 @@ export const OWN_PATHS: Json = {
         },
         "400": ERROR,
         "401": ERROR,
+        "403": ERROR,
         "404": NOT_FOUND,
         "409": ok("It has not finished, or the key belongs to another request; the code is in X-Error-Code.", {
           oneOf: [ref("Conflict"), ref("Error")],
@@ -100,7 +103,7 @@ export const DELETE: Json = {
   summary: "Delete a request and its files",
   description: "One that has not finished is cancelled. Afterwards it is not found any more, its files neither.",
   parameters: [ID],
-  responses: { "204": { description: "It is gone." }, "401": ERROR, "404": NOT_FOUND, "503": ERROR },
+  responses: { "204": { description: "It is gone." }, "401": ERROR, "403": ERROR, "404": NOT_FOUND, "503": ERROR },
 };
 
 const INSTANT: Json = { type: "string", format: "date-time" };

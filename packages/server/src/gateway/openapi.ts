@@ -69,7 +69,7 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
         headers: { ...LINKS, ...REPLAYED, ...GRANTED },
         content: json("#/components/schemas/Submitted", "#/components/schemas/Waited"),
       },
-      ...errors("400", "401", "404", "406", "409", "413", "415", "503"),
+      ...errors("400", "401", "403", "404", "406", "409", "413", "415", "503"),
       "422": { $ref: "#/components/responses/Failed" },
     },
   };
@@ -100,7 +100,7 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
           ? json("#/components/schemas/TextResult")
           : { [`${definition.output}/*`]: {}, "application/json": { schema: base64Schema(definition.output) } },
       },
-      ...errors("400", "401", "404", "406", "409", "413", "415", "500", "503", "504"),
+      ...errors("400", "401", "403", "404", "406", "409", "413", "415", "500", "503", "504"),
     },
   };
 }
