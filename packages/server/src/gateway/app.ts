@@ -19,7 +19,7 @@ import { enqueuer } from "./enqueue.ts";
 import { answerClientError, failer } from "./errors.ts";
 import { eventHub } from "./event-hub.ts";
 import { eventTokens } from "./event-token.ts";
-import { eventRoute } from "./events.ts";
+import { eventRoute, openEvents } from "./events.ts";
 import { fileRoutes } from "./files.ts";
 import { healthRoutes, metricsRoute } from "./health.ts";
 import { limitSubmits } from "./limit-submits.ts";
@@ -89,11 +89,13 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     serverFactory: (route) => {
       const answer: RequestListener = (request, response) => {
         // While closing, every answer ends its connection: the router sees to that.
-        if (closing || !(poll(request, response) || submit(request, response) || hold(request, response))) {
-          route(request, response);
-        }
+        const isAnswered =
+          !closing &&
+          (poll(request, response) || submit(request, response) || hold(request, response) || open(request, response));
+        if (!isAnswered) route(request, response);
       };
       const hold = waitPoll(context, waits, answer);
+      const open = openEvents(context, hub);
       const server = createServer(SERVER, answer);
       server.on("checkExpectation", answer); // one that is not known is ignored (RFC 9110 §10.1.1)
       server.on("connect", (_request, socket) => answerClientError(new Error("no proxy"), socket));

@@ -137,10 +137,10 @@ export class EventStream {
   }
 
   #send(text: string, now: number): void {
-    if (this.#response.destroyed || this.#response.writableEnded) return;
+    const response = this.#response;
+    if (response.destroyed || response.writableEnded || (text === "" && !this.#isOver)) return;
     this.#sentAt = now;
-    if (this.#isOver) this.#response.end(text);
-    else if (text === "" || this.#response.write(text)) return;
-    this.#fullSince = now;
+    if (this.#isOver) response.end(text);
+    if (this.#isOver || !response.write(text)) this.#fullSince = now;
   }
 }

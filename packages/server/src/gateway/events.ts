@@ -1,5 +1,6 @@
 /** `GET /v2/requests/{id}/events`: what becomes of a request, as it happens (WHATWG HTML, "Server-sent events"). */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { FastifyInstance } from "fastify";
 import { InferqError } from "../core/errors.ts";
 import { idExpiresAt, isId } from "../core/ids.ts";
 import { isFinished } from "../core/request.ts";
@@ -12,52 +13,7 @@ import { linksOf } from "./links.ts";
 import { type IdPath, ownStatus } from "./own-request.ts";
 import { isBehindAnother } from "./wait-wish.ts";
 
-export function eventRoute(app: FastifyInstance, context: GatewayContext, hub: EventHub): void {
-  const { store, clock, eventTokens, identify, baseOf } = context;
-
-  /** The request that `token` was made for. What it is not good for is not told apart: it is no key. */
-  const tokenStatus = (token: unknown, id: string): RequestStatus | Promise<RequestStatus> => {
-    if (typeof token !== "string" || !isId(id) || !eventTokens.admits(token, id))
-      throw new InferqError("invalid_token");
-    const check = (view: RequestStatus | undefined): RequestStatus => {
-      if (view !== undefined) return view;
-      // The token proves that it was made here, and when its life ends.
-      const ends = idExpiresAt(id);
-      throw ends !== null && ends <= clock.now() ? new ExpiredError(id, ends) : new InferqError("unknown", { id });
-    };
-    const found = store.status(id);
-    return found instanceof Promise ? found.then(check) : check(found);
-  };
-
-  const events = async (request: FastifyRequest<IdPath>, reply: FastifyReply): Promise<FastifyReply> => {
-    const { headers, raw } = request;
-    const { token } = request.query as { readonly token?: unknown };
-    const byToken = token !== undefined && headers["x-api-key"] === undefined && headers.authorization === undefined;
-    const { id } = request.params;
-    const view = await (byToken ? tokenStatus(token, id) : ownStatus(context, raw, "read", id));
-    const after = readId(headers["last-event-id"]?.toString());
-    // An EventSource that was told the outcome comes again all the same; this answer is its end.
-    if (isEnd(after) && isFinished(view.status)) return reply.code(204).header("cache-control", "no-store").send();
-
-    if (!byToken) reply.raw.setHeader("link", linksOf(id, baseOf(raw), eventTokens));
-    reply.hijack();
-    const response = reply.raw;
-    response.writeHead(200, HEAD);
-    if (request.method === "HEAD") return (response.end(), reply);
-    raw.rawHeaders = []; // they are in `headers` once more, and would be kept as long as it follows
-    raw.resume();
-    const { owner } = view;
-    const mayFollow = (): boolean => {
-      if (byToken) return true;
-      const key = identify(raw);
-      return key?.owner === owner && key.scopes.includes("read");
-    };
-    hub.follow(view, { response, after, mayFollow, once: isBehindAnother(response) });
-    return reply;
-  };
-
-  app.get<IdPath>("/v2/requests/:id/events", events);
-}
+const PATH = /^\/v2\/requests\/([^/?]+)\/events(?:\?|$)/;
 
 const HEAD: string[] = [
   "content-type",
@@ -67,3 +23,103 @@ const HEAD: string[] = [
   "x-accel-buffering", // of nginx, which would keep events back until it has 4 KB
   "no",
 ];
+
+/**
+ * Opens streams before the router, whose part of each would take a fifth of its memory. Everything else (errors,
+ * HEAD, browsers of other origins, what has finished, a store that must be waited for) takes the route below. It
+ * answers false, having done nothing, when the request must take that one.
+ */
+export function openEvents(
+  context: GatewayContext,
+  hub: EventHub,
+): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const viewFor = (request: IncomingMessage): RequestStatus | undefined => {
+    const { method, url, headers } = request;
+    if (method !== "GET" || headers.origin !== undefined) return undefined;
+    const id = PATH.exec(url!)?.[1];
+    const view = id === undefined ? undefined : admit(context, request, id);
+    return view === undefined || view instanceof Promise || isFinished(view.status) ? undefined : view;
+  };
+
+  return (request, response) => {
+    let link: string;
+    let view: RequestStatus | undefined;
+    try {
+      view = viewFor(request);
+      if (view === undefined) return false;
+      link = linksOf(view.id, context.baseOf(request), context.eventTokens);
+    } catch {
+      return false; // it will throw again where errors are answered
+    }
+    begin(context, hub, view, link, request, response);
+    return true;
+  };
+}
+
+export function eventRoute(app: FastifyInstance, context: GatewayContext, hub: EventHub): void {
+  app.get<IdPath>("/v2/requests/:id/events", async ({ raw, params }, reply) => {
+    const view = await admit(context, raw, params.id);
+    // An EventSource that was told the outcome comes again all the same; this answer is its end.
+    const isTold = isEnd(lastIdOf(raw)) && isFinished(view.status);
+    if (isTold) return reply.code(204).header("cache-control", "no-store").send();
+    const link = linksOf(view.id, context.baseOf(raw), context.eventTokens);
+    reply.hijack();
+    begin(context, hub, view, link, raw, reply.raw);
+    return reply;
+  });
+}
+
+/** The request `id`, which the caller may follow: with a key of its owner's, or with a token in place of any. */
+function admit(context: GatewayContext, call: IncomingMessage, id: string): RequestStatus | Promise<RequestStatus> {
+  const { store, clock, eventTokens } = context;
+  const token = tokenOf(call);
+  if (token === undefined) return ownStatus(context, call, "read", id);
+  if (!isId(id) || !eventTokens.admits(token, id)) throw new InferqError("invalid_token");
+  const check = (view: RequestStatus | undefined): RequestStatus => {
+    if (view !== undefined) return view;
+    // The token vouches for the id: it was made here, and tells when its life ends.
+    const ends = idExpiresAt(id);
+    throw ends !== null && ends <= clock.now() ? new ExpiredError(id, ends) : new InferqError("unknown", { id });
+  };
+  const found = store.status(id);
+  return found instanceof Promise ? found.then(check) : check(found);
+}
+
+/** The token of a call without a key; several are none that is good. */
+function tokenOf({ url, headers }: IncomingMessage): string | undefined {
+  const start = url!.indexOf("?");
+  if (start === -1 || headers["x-api-key"] !== undefined || headers.authorization !== undefined) return undefined;
+  const tokens = new URLSearchParams(url!.slice(start + 1)).getAll("token");
+  return tokens.length > 1 ? "" : tokens[0];
+}
+
+function lastIdOf({ headers }: IncomingMessage): string {
+  return readId(headers["last-event-id"]?.toString());
+}
+
+function begin(
+  { identify }: GatewayContext,
+  hub: EventHub,
+  view: RequestStatus,
+  link: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const byToken = tokenOf(request) !== undefined;
+  // A token makes no other: its hour would never end.
+  response.writeHead(200, byToken ? HEAD : [...HEAD, "link", link]);
+  if (request.method === "HEAD") return void response.end();
+  const { owner } = view;
+  const mayFollow = (): boolean => {
+    const key = identify(request);
+    return key?.owner === owner && key.scopes.includes("read");
+  };
+  hub.follow(view, {
+    response,
+    after: lastIdOf(request),
+    mayFollow: byToken ? () => true : mayFollow,
+    once: isBehindAnother(response),
+  });
+  request.rawHeaders = []; // they are in `headers` once more, and would be kept as long as it follows
+  request.resume(); // a body, where there is one, is not wanted
+}
