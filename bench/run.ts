@@ -7,6 +7,7 @@ import os from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cancelled } from "./cancel.ts";
+import { followed } from "./events.ts";
 import { type Figure, met, table, writeJson } from "./figures.ts";
 import { type Bench, completed, idle, latency, polledAndSubmitted, settled } from "./measure.ts";
 import { million } from "./million.ts";
@@ -24,6 +25,7 @@ const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>
   cancel: cancelled,
   idle,
   wait: waited,
+  events: followed,
   webhooks,
   million,
   soak,
