@@ -20,6 +20,26 @@ it("neither row nor files, and nothing of another's goes", async () => {
   expect(await files()).toEqual([`${living}/0`]);
 });
 
+it("but what a webhook tells of one that never had an outcome", async () => {
+  await using opened = await openSweeper();
+  const { store, clock, sweeper, request, lease, put, files } = opened;
+  const webhook = { url: "https://hooks.example/", events: ["failed"], body: "full" } as const;
+  const told = { webhook, publicBase: "https://api.example", hasFiles: true };
+  const [running, waiting] = [await request(told), await request(told)];
+  await lease();
+  for (const id of [running, waiting]) await put(id, 0);
+  clock.advance(HOUR);
+  await sweeper.sweep();
+  expect(await files()).toEqual([]);
+  for (const id of [running, waiting]) {
+    expect(await store.get(id)).toBeUndefined();
+    expect(await store.deliveries.get(id)).toMatchObject({
+      event: "failed",
+      outcome: { failure: { code: "expired" } },
+    });
+  }
+});
+
 it("in slices: more than one sweep's worth goes in one", async () => {
   await using opened = await openSweeper();
   const { store, clock, sweeper, request } = opened;
