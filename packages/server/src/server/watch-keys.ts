@@ -1,8 +1,8 @@
 import type { Logger } from "pino";
 import type { KeyChange, KeyStore } from "../store/keys.ts";
 
-/** How often others' changes are looked for: a key that is revoked beside the server stops within a second. */
-const LOOK_MS = 500;
+/** How often others' changes are looked for: a key that is revoked in the file stops within a second, for those who wait too. */
+const LOOK_MS = 250;
 
 const MESSAGES: Readonly<Record<KeyChange["audit"], string>> = {
   key_created: "key created",

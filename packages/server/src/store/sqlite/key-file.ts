@@ -1,5 +1,5 @@
 /** The file of the keys: how it is opened, and what is in it. */
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { randomToken } from "../../core/ids.ts";
 import { migrate } from "./schema.ts";
@@ -81,14 +81,16 @@ export function openKeyFile(path: string): DatabaseSync {
 
 /** For this user alone before anything secret is in it. SQLite gives the log beside it the same permissions. */
 function makePrivate(path: string): void {
-  closeSync(openSync(path, "a", 0o600));
-  // One from before had those of the umask, and its log too.
-  for (const suffix of ["", "-wal", "-shm"]) {
-    try {
-      chmodSync(path + suffix, 0o600);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  try {
+    closeSync(openSync(path, "a", 0o600));
+    // One from before has those of the umask, and its log too.
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+      const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+      if ((mode & 0o077) !== 0) chmodSync(file, 0o600);
     }
+  } catch (error) {
+    const why = `${path} cannot be made private to this user: ${(error as Error).message}.`;
+    throw new Error(`${why} Let this user own and write it, or use another data directory.`, { cause: error });
   }
 }
 
