@@ -9,7 +9,8 @@ import { doorkeeper } from "./auth.ts";
 import { readBodies } from "./body.ts";
 import { boundBodies } from "./body-budget.ts";
 import { cancelRoute } from "./cancel.ts";
-import { addressOf } from "./client-address.ts";
+import { bruteForce } from "./brute-force.ts";
+import { addressOf, whoOf } from "./client-address.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { deleteRoute } from "./delete.ts";
@@ -56,14 +57,17 @@ const SERVER: ServerOptions = {
 /** Makes the gateway; `listen` and `close` are the caller's. */
 export function buildGateway(options: GatewayOptions): FastifyInstance {
   const { logger, settings, store } = options;
-  const audit = auditor(logger, addressOf(settings.trustedProxies));
+  const address = addressOf(settings.trustedProxies);
+  const audit = auditor(logger, address);
+  const guard = bruteForce({ ...options, addressOf: address, whoOf: whoOf(settings.trustedProxies) });
   const context: GatewayContext = {
     ...options,
-    ...doorkeeper(options.staticKeys, options.keys, options.clock, (key, call) => audit.usedFirst(key, call)),
+    ...doorkeeper(options.staticKeys, options.keys, options.clock, guard, (key, call) => audit.usedFirst(key, call)),
     baseOf: baseOf(settings.publicUrl, settings.trustedProxies),
     ids: requestIds(options.clock, options.keys.idSecret),
     eventTokens: eventTokens(options.clock, options.keys.idSecret),
     limits: limiter(options),
+    guard,
   };
   const fail = failer(logger, audit, settings.bodyLimitBytes);
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {

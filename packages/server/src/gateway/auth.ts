@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Clock } from "../core/clock.ts";
 import { InferqError } from "../core/errors.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
+import type { BruteForce } from "./brute-force.ts";
 import type { ApiKey, FoundKey, KeyStore, Scope } from "../store/keys.ts";
 
 /** What tells who calls. */
@@ -55,6 +56,7 @@ export function doorkeeper(
   staticKeys: readonly ApiKey[],
   keys: Pick<KeyStore, "find" | "isFirstUse" | "onChange">,
   clock: Clock,
+  guard: BruteForce,
   onFirstUse: (key: ApiKey, call: Call) => void,
 ): Doorkeeper {
   const fixed = new Map(staticKeys.map((key) => [key.hash, { key, hash: key.hash, until: Infinity, ends: "expired" }]));
@@ -77,19 +79,30 @@ export function doorkeeper(
     return found.key;
   };
 
-  const identify: Identify = (call) => {
-    const secret = secretOf(call.headers);
-    if (secret === "") return undefined;
+  /** The key with this secret, if it is one by now. */
+  const keyWith = (secret: string, call: Call): ApiKey | undefined => {
     const known = remembered.get(secret);
     if (known === undefined) return lookUp(secret, call);
     return known.until === Infinity || known.until > clock.now() ? known.key : undefined;
   };
 
+  const identify: Identify = (call) => {
+    const secret = secretOf(call.headers);
+    if (secret === "" || (guard.isAlert && guard.keepsOut(call, secret))) return undefined;
+    const key = keyWith(secret, call);
+    if (key !== undefined) guard.usedWell(call, secret);
+    return key;
+  };
+
   const authenticate: Authenticate = (call, scope) => {
-    const key = identify(call);
-    if (key === undefined) {
-      const secret = secretOf(call.headers);
-      if (secret === "") throw new InferqError("missing_key");
+    const secret = secretOf(call.headers);
+    if (secret === "") throw new InferqError("missing_key");
+    if (guard.isAlert && guard.keepsOut(call, secret)) throw guard.refusal(call);
+    const key = keyWith(secret, call);
+    if (key !== undefined) guard.usedWell(call, secret);
+    else {
+      const refusal = guard.wrong(call);
+      if (refusal !== undefined) throw refusal;
       const found = find(hash("sha256", secret));
       throw new RefusedKeyError("invalid_key", found?.ends ?? "unknown", found?.key ?? null);
     }

@@ -30,6 +30,12 @@ export function addressOf(trustedProxies: readonly string[]): AddressOf {
   };
 }
 
+/** What `addressOf` goes by, unread: the same text is the same address. */
+export function whoOf(trustedProxies: readonly string[]): AddressOf {
+  if (trustedProxies.length === 0) return ({ socket }) => socket.remoteAddress ?? "";
+  return ({ headers, socket }) => `${socket.remoteAddress} ${String(headers["x-forwarded-for"])}`;
+}
+
 /** Makes the test for `networks`: addresses or ranges such as `10.0.0.0/8`. */
 export function trusting(networks: readonly string[]): IsTrusted {
   if (networks.length === 0) return () => false;

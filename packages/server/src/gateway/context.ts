@@ -7,6 +7,7 @@ import type { RequestStatus } from "../store/store.ts";
 import type { CatalogEntry } from "../model/catalog.ts";
 import { conflictBody } from "../wire/bodies.ts";
 import type { Authenticate, Identify } from "./auth.ts";
+import type { BruteForce } from "./brute-force.ts";
 import type { EventTokens } from "./event-token.ts";
 import type { Limits } from "./limits.ts";
 import type { GatewayOptions } from "./options.ts";
@@ -22,6 +23,7 @@ export interface GatewayContext extends GatewayOptions {
   readonly ids: RequestIds;
   readonly eventTokens: EventTokens;
   readonly limits: Limits;
+  readonly guard: BruteForce;
 }
 
 declare module "fastify" {

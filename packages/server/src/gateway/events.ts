@@ -71,10 +71,10 @@ export function eventRoute(app: FastifyInstance, context: GatewayContext, hub: E
 
 /** The request `id`, which the caller may follow: with a key of its owner's, or with a token in place of any. */
 function admit(context: GatewayContext, call: IncomingMessage, id: string): RequestStatus | Promise<RequestStatus> {
-  const { store, clock, eventTokens } = context;
+  const { store, clock, eventTokens, guard } = context;
   const token = tokenOf(call);
   if (token === undefined) return ownStatus(context, call, "read", id);
-  if (!isId(id) || !eventTokens.admits(token, id)) throw new InferqError("invalid_token");
+  if (!isId(id) || !eventTokens.admits(token, id)) throw guard.wrong(call) ?? new InferqError("invalid_token");
   const check = (view: RequestStatus | undefined): RequestStatus => {
     if (view !== undefined) return view;
     // The token vouches for the id: it was made here, and tells when its life ends.

@@ -2,7 +2,7 @@
 import { InferqError } from "../core/errors.ts";
 import { idExpiresAt, idTime, isId } from "../core/ids.ts";
 import type { Request } from "../core/request.ts";
-import type { Scope } from "../store/keys.ts";
+import type { ApiKey, Scope } from "../store/keys.ts";
 import type { RequestStatus, RequestStore } from "../store/store.ts";
 import type { Call } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
@@ -22,9 +22,9 @@ export async function ownRequest(
   id: string,
   read: RequestStore["get"] = (id) => context.store.get(id),
 ): Promise<Request> {
-  const { owner } = context.authenticate(call, scope);
+  const key = context.authenticate(call, scope);
   const found = isId(id) ? await read(id) : undefined;
-  if (found === undefined || found.owner !== owner) throw notFound(context, owner, id);
+  if (found === undefined || found.owner !== key.owner) throw notTheirs(context, call, key, id);
   return found;
 }
 
@@ -36,13 +36,20 @@ export function ownStatus(
   id: string,
 ): RequestStatus | Promise<RequestStatus> {
   const { store, authenticate } = context;
-  const { owner } = authenticate(call, scope);
+  const key = authenticate(call, scope);
   const check = (view: RequestStatus | undefined): RequestStatus => {
-    if (view === undefined || view.owner !== owner) throw notFound(context, owner, id);
+    if (view === undefined || view.owner !== key.owner) throw notTheirs(context, call, key, id);
     return view;
   };
   const found = isId(id) ? store.status(id) : undefined;
   return found instanceof Promise ? found.then(check) : check(found);
+}
+
+/** What `notFound` says, counted where the id is neither their own nor none at all: it may have been guessed. */
+function notTheirs(context: GatewayContext, call: Call, key: ApiKey, id: string): InferqError {
+  const error = notFound(context, key.owner, id);
+  if (!isId(id) || context.ids.isOf(key.owner, id)) return error;
+  return context.guard.stranger(call, key) ?? error;
 }
 
 /**
