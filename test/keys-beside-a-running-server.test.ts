@@ -1,4 +1,6 @@
 /** Keys are changed while a server runs: at once, by several at a time, and also when it was killed. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Ended, inferq } from "./command-line.ts";
 import { type RealServer, realServer } from "./real-server.ts";
@@ -64,6 +66,15 @@ test("a second server that is refused leaves the first one's socket alone", asyn
   const second = realServer({ config: CONFIG, directory: server.directory });
   await expect(second).rejects.toThrow("is in use by another inferq server");
   expect((await get(await made("create", "--name", "still"))).status).toBe(200);
+});
+
+test("a server that cannot be reached through its socket sees what is changed in the file", async () => {
+  rmSync(join(server.directory, "control.sock"));
+  const key = await made("create", "--name", "unseen");
+  while ((await get(key)).status !== 200); // within a second
+  await keys("revoke", "unseen");
+  while ((await get(key)).status !== 401);
+  await server.said(/"audit":"key_revoked","key":"unseen","owner":"unseen","by":"cli"/);
 });
 
 test("what cannot be is one sentence and exit code 2", async () => {

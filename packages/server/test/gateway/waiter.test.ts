@@ -17,7 +17,7 @@ const completed: RequestStatus = { status: "COMPLETED" } as RequestStatus;
 let server: Server;
 let sockets: Socket[];
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
   server = createServer().listen(0, "127.0.0.1");
   sockets = [];
   await once(server, "listening");
@@ -112,7 +112,7 @@ test("nothing is left of a client that went away, nor of a wait that is over", a
   store.status.mockClear();
   finish(id);
   expect(store.status).not.toHaveBeenCalled(); // nobody waits for it any more
-  expect(vi.getTimerCount()).toBe(1); // the round's
+  expect(vi.getTimerCount()).toBe(2); // the round's, and that of the keys
 
   const client = await response();
   const told = waits.finished(id, 1_000, client);
