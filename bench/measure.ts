@@ -15,6 +15,8 @@ export interface Bench {
   /** Windows of each kind; their median is the figure. */
   readonly rounds: number;
   readonly quick: boolean;
+  /** A checkout of another commit, installed, to measure against. */
+  readonly against: string | undefined;
 }
 
 const MODEL = "inferq/mock-inference";

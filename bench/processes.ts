@@ -10,9 +10,12 @@ import type { FloorOrder } from "./floor.ts";
 import type { Plan, Report } from "./plan.ts";
 
 const HERE = import.meta.dirname;
-const CLI = join(HERE, "../packages/server/src/cli.ts");
+/** The checkout that this bench is part of. */
+const OWN_CHECKOUT = join(HERE, "..");
+const CLI = "packages/server/src/cli.ts";
 /** Under the repository, so that it is on a real disk where /tmp is memory, and models resolve from it. */
-export const RESULTS: string = join(HERE, "results");
+const DIRECTORY = "bench/results";
+export const RESULTS: string = join(OWN_CHECKOUT, DIRECTORY);
 const ANSWER_MS = 30_000;
 
 /** Owns everything that must not outlive the bench; see reaper.ts. */
@@ -36,10 +39,10 @@ export class Ground implements AsyncDisposable {
     child.once("exit", () => this.#reaper.stdin.write(`gone ${pid}\n`));
   }
 
-  /** A new directory that is deleted at the end. */
-  directory(): string {
-    mkdirSync(RESULTS, { recursive: true });
-    const path = mkdtempSync(join(RESULTS, "data-"));
+  /** A new directory, in `checkout`, that is deleted at the end. */
+  directory(checkout: string = OWN_CHECKOUT): string {
+    mkdirSync(join(checkout, DIRECTORY), { recursive: true });
+    const path = mkdtempSync(join(checkout, DIRECTORY, "data-"));
     this.#reaper.stdin.write(`dir ${path}\n`);
     return path;
   }
@@ -108,12 +111,13 @@ export class Server implements AsyncDisposable {
     this.startMs = startMs;
   }
 
-  /** Starts a server on `dataDir` and waits until `firstPath` is answered with 200. */
+  /** Starts a server of `checkout` on `dataDir`, which lies in it, and waits until `firstPath` is answered with 200. */
   static async start(
     ground: Ground,
     config: Config,
     dataDir: string = ground.directory(),
     firstPath = "/readyz",
+    checkout: string = OWN_CHECKOUT,
   ): Promise<Server> {
     const ports = [await freePort(), await freePort()] as const;
     const configPath = join(dataDir, "inferq.config.mjs");
@@ -123,7 +127,7 @@ export class Server implements AsyncDisposable {
     const log = openSync(logPath, "w");
     const begun = performance.now();
     const flags = [...ground.serverFlags, "--conditions=@inferq/source"];
-    const child = spawn(process.execPath, [...flags, CLI, "start", "--config", configPath], {
+    const child = spawn(process.execPath, [...flags, join(checkout, CLI), "start", "--config", configPath], {
       env: { PATH: process.env["PATH"], INFERQ_DATA_DIR: dataDir, INFERQ_API_KEYS: `bench=${KEY}` },
       stdio: ["ignore", log, log],
     });

@@ -1,5 +1,5 @@
 /**
- * The bench: `npm run bench -- [--quick] [--only a,b] [--seconds n] [--soak] [--profile] [--json file]`.
+ * The bench: `npm run bench -- [--quick] [--only a,b] [--seconds n] [--soak] [--profile] [--json file] [--against dir]`.
  * Starts real servers, the floor and the load generators as processes of their own, measures, and
  * prints a table.
  */
@@ -7,6 +7,7 @@ import os from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cancelled } from "./cancel.ts";
+import { comparedToAnother } from "./commits.ts";
 import { followed } from "./events.ts";
 import { type Figure, met, table, writeJson } from "./figures.ts";
 import { type Bench, completed, idle, latency, polledAndSubmitted, settled } from "./measure.ts";
@@ -29,7 +30,10 @@ const MEASUREMENTS: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>
   webhooks,
   million,
   soak,
+  commits: comparedToAnother,
 };
+/** What is measured only when it is asked for. */
+const ASKED_FOR: readonly string[] = ["soak", "commits"];
 
 const { values: flags } = parseArgs({
   options: {
@@ -39,10 +43,15 @@ const { values: flags } = parseArgs({
     soak: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
     json: { type: "string" },
+    against: { type: "string" },
   },
 });
 
-const names = flags.only?.split(",") ?? Object.keys(MEASUREMENTS).filter((name) => name !== "soak" || flags.soak);
+const names =
+  flags.only?.split(",") ??
+  (flags.against === undefined
+    ? Object.keys(MEASUREMENTS).filter((name) => !ASKED_FOR.includes(name) || (name === "soak" && flags.soak))
+    : ["commits"]);
 const unknown = names.filter((name) => !(name in MEASUREMENTS));
 if (unknown.length > 0) {
   throw new Error(
@@ -60,7 +69,7 @@ await using ground = new Ground(flags.profile);
 for (const name of names) {
   process.stderr.write(`${name} …\n`);
   const steal = stealMeter();
-  const bench: Bench = { ground, seconds, rounds: flags.quick ? 1 : 3, quick: flags.quick };
+  const bench: Bench = { ground, seconds, rounds: flags.quick ? 1 : 3, quick: flags.quick, against: flags.against };
   for (const figure of await MEASUREMENTS[name]!(bench)) {
     figures.push(figure);
     process.stderr.write(`  ${figure.what}: ${figure.got.toFixed(2)} ${figure.unit} (${figure.detail})\n`);
