@@ -53,20 +53,29 @@ const BEHIND_ALL_IDS = new Uint8Array(17).fill(0xff);
 /** Reads deliveries. */
 export class DeliveryReader {
   readonly #key = new Uint8Array(16);
-  readonly #nextHost;
+  readonly #hosts;
   readonly #due;
   readonly #one;
   readonly #list;
 
   constructor(db: DatabaseSync) {
-    this.#nextHost = db.prepare(
-      `SELECT host, due_at FROM deliveries WHERE state = ${PENDING} AND host > ? ORDER BY host, due_at LIMIT 1`,
+    // One look into the index for the next host and one for its first delivery, however many there are between.
+    this.#hosts = db.prepare(
+      `WITH RECURSIVE hosts (host) AS (
+        SELECT (SELECT host FROM deliveries WHERE state = ${PENDING} AND host > ? ORDER BY host LIMIT 1)
+        UNION ALL
+        SELECT (SELECT deliveries.host FROM deliveries
+          WHERE state = ${PENDING} AND deliveries.host > hosts.host ORDER BY deliveries.host LIMIT 1)
+        FROM hosts WHERE hosts.host IS NOT NULL LIMIT ?
+      )
+      SELECT host, (SELECT min(due_at) FROM deliveries WHERE state = ${PENDING} AND deliveries.host = hosts.host)
+        FROM hosts WHERE host IS NOT NULL`,
     );
+    this.#hosts.setReturnArrays(true);
     this.#due = db.prepare(
       `SELECT ${WHOLE} FROM deliveries ${REQUEST} ${RESULT}
         WHERE state = ${PENDING} AND host = ? AND due_at <= ? ORDER BY due_at, deliveries.id LIMIT ?`,
     );
-    this.#nextHost.setReturnArrays(true);
     this.#one = db.prepare(`SELECT ${WHOLE} FROM deliveries ${REQUEST} ${RESULT} WHERE deliveries.id = ?`);
     this.#list = db.prepare(
       `SELECT ${LISTED} FROM deliveries ${REQUEST}
@@ -74,16 +83,9 @@ export class DeliveryReader {
     );
   }
 
-  /** The first hosts behind `after` that have pending deliveries: one look each, however many those are. */
+  /** The first hosts behind `after` that have pending deliveries. */
   hosts(after: string, limit: number): DueHost[] {
-    const found: DueHost[] = [];
-    for (let last = after; found.length < limit;) {
-      const row = this.#nextHost.get(last) as unknown as DueHost | undefined;
-      if (row === undefined) break;
-      found.push(row);
-      last = row[0];
-    }
-    return found;
+    return this.#hosts.all(after, limit) as unknown as DueHost[];
   }
 
   due(host: string, now: number, limit: number): Delivery[] {
