@@ -1,5 +1,6 @@
 /** What the OpenAPI document says of a caller's own requests: list, timeline, delete, retry. */
 import { LINKS } from "./openapi-events.ts";
+import { RATE_LIMIT } from "./openapi-limits.ts";
 import { ERROR, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
 
 function query(name: string, description: string, schema: Json = STRING): Json {
@@ -81,6 +82,7 @@ export const OWN_PATHS: Json = {
           ...ok("Accepted, and durable.", ref("Retried")),
           headers: {
             ...LINKS,
+            ...RATE_LIMIT,
             "Idempotent-Replayed": { schema: { const: "true" }, description: "It was accepted before." },
           },
         },

@@ -2,6 +2,7 @@
 import type { Catalog, CatalogEntry } from "../model/catalog.ts";
 import type { JsonSchema } from "../model/model.ts";
 import { EVENT_SECURITY, LINKS } from "./openapi-events.ts";
+import { LIMIT_RESPONSES, RATE_LIMIT, withLimits } from "./openapi-limits.ts";
 import type { Json } from "./openapi-parts.ts";
 import { PATHS, RESPONSES, SCHEMAS } from "./openapi-paths.ts";
 import { PARAMETERS, REPLAYED, SUBMIT_PARAMETERS } from "./openapi-submit.ts";
@@ -40,7 +41,7 @@ export function openapi(models: Catalog, base: string): Json {
     servers: [{ url: base }],
     security: [{ apiKey: [] }, { bearer: [] }],
     tags: TAGS,
-    paths: { ...ofModels, ...PATHS },
+    paths: withLimits({ ...ofModels, ...PATHS }),
     webhooks: WEBHOOKS,
     components: {
       securitySchemes: {
@@ -49,7 +50,7 @@ export function openapi(models: Catalog, base: string): Json {
         ...EVENT_SECURITY,
       },
       schemas: SCHEMAS,
-      responses: RESPONSES,
+      responses: { ...RESPONSES, ...LIMIT_RESPONSES },
       parameters: { ...PARAMETERS, ...WAIT_COMPONENTS, ...WEBHOOK_COMPONENTS },
     },
   };
@@ -66,7 +67,7 @@ function submitOperation({ definition }: CatalogEntry, name: string, standIn?: s
     responses: {
       "200": {
         description: "Accepted, and durable; with what became of it, if the call waited.",
-        headers: { ...LINKS, ...REPLAYED, ...GRANTED },
+        headers: { ...LINKS, ...REPLAYED, ...GRANTED, ...RATE_LIMIT },
         content: json("#/components/schemas/Submitted", "#/components/schemas/Waited"),
       },
       ...errors("400", "401", "403", "404", "406", "409", "413", "415", "503"),
@@ -95,7 +96,11 @@ function syncOperation({ definition }: CatalogEntry, name: string): Json {
     responses: {
       "200": {
         description: isText ? "The text." : "The file itself, or JSON with the file in base64.",
-        headers: { ...header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"), ...REPLAYED },
+        headers: {
+          ...header("x-request-id", "x-generation-time", "x-remaining-credits", "x-cost"),
+          ...REPLAYED,
+          ...RATE_LIMIT,
+        },
         content: isText
           ? json("#/components/schemas/TextResult")
           : { [`${definition.output}/*`]: {}, "application/json": { schema: base64Schema(definition.output) } },
