@@ -25,6 +25,7 @@ test("the first start makes a key and shows it this once; its curl line works", 
     key = KEY_FORM.exec(output)![0];
     expect(await statusWith(server, key)).toBe(200);
     expect(output).toContain(directory.path);
+    await server.said(/"audit":"key_created","key":"first","owner":"first","by":"start"/);
     expect(output).toContain("mock-inference");
     expect(output).toMatch(new RegExp(`curl -H "x-api-key: ${key}" .* ${server.base}/v2/mock-inference`));
   }
