@@ -53,7 +53,7 @@ export class EventTopic {
   read(after: string): Reading | Promise<Reading> {
     if (this.#last?.after === after) return this.#last.reading;
     const found = this.#log.read(this.id, cursorOf(after));
-    const reading = found instanceof Promise ? found.then((page) => readingOf(page, after)) : readingOf(found, after);
+    const reading = found instanceof Promise ? found.then(readingOf) : readingOf(found);
     this.#last = { after, reading };
     return reading;
   }
@@ -82,7 +82,7 @@ function keyOf(view: RequestStatus | undefined, prospect: Prospect | null): stri
   return `${status} ${leases} ${prospect?.position} ${prospect?.waitReason}`;
 }
 
-function readingOf(page: EventPage | undefined, after: string): Reading {
-  const piece = page && nextPiece(page, after);
+function readingOf(page: EventPage | undefined): Reading {
+  const piece = page && nextPiece(page);
   return piece && { piece, attempt: page.attempt };
 }

@@ -78,15 +78,14 @@ export interface Piece {
   readonly id: string;
 }
 
-/** The next events of a log, from what was read of it behind the id `after`; undefined where there are none. */
-export function nextPiece(page: EventPage, after: string): Piece | undefined {
-  const known = cursorOf(after);
-  const { log } = page.next;
-  const { attempt } = page;
-  const isSame = known?.log === log && known.attempt === attempt;
-  let output = isSame ? known.output : 0;
-  let seq = isSame ? known.seq : 0;
-  let id = after;
+/** The next events of a log, from what was read of it; undefined where there are none. */
+export function nextPiece(page: EventPage): Piece | undefined {
+  const { attempt, next } = page;
+  const { log } = next;
+  let { seq } = next;
+  // Where it was read from, which the client's own id need not be.
+  let output = page.output?.at ?? next.output;
+  let id = "";
   let text = "";
   for (const one of page.events) {
     if (text.length > MOST_TEXT) return { text, id };

@@ -117,6 +117,19 @@ test.each([
   expect([linesOf(told), textOf(told)]).toEqual([["one"], "text"]);
 });
 
+test("an id that this log never gave begins at its beginning, and ends", async () => {
+  const id = await gateway.submit("words", {});
+  const lease = await gateway.lease("words");
+  await run(gateway.events, lease).log("one");
+  await run(gateway.events, lease).output("text");
+  await complete(lease);
+  const told = await (await open(id)).rest();
+  const [log] = told[0]!.id.split(".");
+  for (const place of ["1.9.0", "1.0.9", "1.9.9", "2.1.4", "0.1.4", "1.1.999999999999999"]) {
+    expect(await (await open(id, `${log}.${place}`)).rest(), place).toEqual(told);
+  }
+});
+
 test("an id of an earlier attempt begins with the one that runs", async () => {
   const id = await gateway.submit("words", {});
   const first = await gateway.lease("words");
