@@ -181,7 +181,8 @@ export class Sender implements AsyncDisposable {
     }
     host.more = false;
     host.reading = new Set(host.inFlight);
-    const limit = this.#free(host) + host.inFlight.size; // the store tells of those in flight too
+    const wanted = host.breaker.open ? 1 : this.#free(host);
+    const limit = wanted + host.inFlight.size; // the store tells of those in flight too
     let due: readonly Delivery[];
     let begun: ReadonlySet<string>;
     try {
@@ -267,6 +268,7 @@ export class Sender implements AsyncDisposable {
 
   #judgeHost({ host, pass }: Place, { hostFailed, retryAfterMs, error }: Verdict, now: number, tookMs: number): void {
     const { log } = this.#options;
+    if (hostFailed === null) return host.breaker.dropped(pass);
     host.quick = !hostFailed && tookMs <= QUICK_MS;
     if (!hostFailed) {
       if (host.breaker.succeeded(pass)) log.info({ host: host.name }, "webhooks to this host go on");

@@ -9,8 +9,8 @@ export interface Verdict {
   readonly error: string | null;
   /** No further try can change it. */
   readonly final: boolean;
-  /** Whether the host is in trouble, and not this one delivery: it gave no answer, or said so itself. */
-  readonly hostFailed: boolean;
+  /** Whether the host is in trouble, and not this one delivery: it gave no answer, or said so itself. Null: it was not asked. */
+  readonly hostFailed: boolean | null;
   /** How long the receiver asked to be left alone, ms. */
   readonly retryAfterMs: number | null;
 }
@@ -20,7 +20,7 @@ export function verdictOf(posted: Posted, now: number): Verdict {
   const { status } = posted;
   if (status === null) {
     const { error, ownFault = false } = posted;
-    return { status, error, final: false, hostFailed: !ownFault, retryAfterMs: null };
+    return { status, error, final: false, hostFailed: ownFault ? null : true, retryAfterMs: null };
   }
   const answered = { status, final: false, hostFailed: false, retryAfterMs: null };
   if (status >= 200 && status < 300) return { ...answered, error: null };

@@ -71,6 +71,24 @@ test("a store that cannot be read for a moment costs a moment", async () => {
   expect(there.hits).toHaveLength(1);
 });
 
+test("a secret that cannot be read is the server's own fault: the host is not blamed, and it is tried again", async () => {
+  await using there = await receiver();
+  let refusals = 0;
+  await using t = openSender({
+    secretsOf: () => {
+      if (refusals++ < 6) throw new Error("the keys' file cannot be read");
+      return [{ secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", createdAt: 0, expiresAt: null }];
+    },
+  });
+  const id = await t.outcome(there.url);
+  const { attempts } = await t.waited(id, ({ state }) => state === "delivered");
+  expect(attempts.map(({ error }) => error)).toEqual([
+    ...Array.from({ length: 6 }, () => "The server could not make this webhook; its log tells more."),
+    null,
+  ]);
+  expect(t.logged.filter(({ message }) => /this host/.test(String(message)))).toEqual([]);
+});
+
 test("it may be stopped before it was started, and twice, and starts no more", async () => {
   await using there = await receiver();
   await using t = openSender({ started: false });

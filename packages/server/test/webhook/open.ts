@@ -17,8 +17,6 @@ export interface Opened extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly deliveries: DeliveryStore;
   readonly sender: Sender;
-  /** The owner's secrets, to be changed. */
-  readonly secrets: WebhookSecret[];
   /** What was logged: fields and message together. */
   readonly logged: readonly Readonly<Record<string, unknown>>[];
   /** Completes a request of which `url` is to be told; answers its id. */
@@ -36,10 +34,11 @@ export interface Settings {
   readonly lookup?: Lookup;
   /** False: the test starts it. */
   readonly started?: boolean;
+  readonly secretsOf?: () => readonly WebhookSecret[];
   readonly wrap?: (deliveries: DeliveryStore) => Partial<DeliveryStore>;
 }
 
-export function openSender({ allowPrivate = true, lookup, started = true, wrap }: Settings = {}): Opened {
+export function openSender({ allowPrivate = true, lookup, started = true, secretsOf, wrap }: Settings = {}): Opened {
   const clock = manualClock();
   const store = memoryStore({ clock });
   const submission = submissionMaker(clock);
@@ -64,7 +63,7 @@ export function openSender({ allowPrivate = true, lookup, started = true, wrap }
     const poster = opened.use(new Poster({ allowPrivate, ...(lookup && { lookup }) }));
     const sender = new Sender({
       deliveries,
-      secrets: { secretsOf: () => secrets },
+      secrets: { secretsOf: secretsOf ?? (() => secrets) },
       poster,
       clock,
       log: { debug: log, info: log, warn: log, error: log },
@@ -86,7 +85,6 @@ export function openSender({ allowPrivate = true, lookup, started = true, wrap }
     clock,
     deliveries,
     sender,
-    secrets,
     logged,
     another,
     async outcome(url, text = "a poem") {
