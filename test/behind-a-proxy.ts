@@ -151,8 +151,10 @@ export function behindAProxy(program: string, start: (place: Place) => readonly 
         request = to;
         to.once("response", () => (goesOn = false));
         const send = (): void => {
-          while (goesOn && to.write(SPACES)) written += SPACES.length;
-          if (goesOn) to.once("drain", send);
+          if (!goesOn) return;
+          written += SPACES.length;
+          if (to.write(SPACES)) setImmediate(send);
+          else to.once("drain", send);
         };
         to.write('{"prompt":');
         send();
