@@ -26,8 +26,10 @@ export function limitSubmits(app: FastifyInstance, limits: Limits, store: Reques
     limits.count(caller);
     const fault = limits.fault(caller, model, true);
     if (fault === undefined) {
-      request.leavePlace = limits.keepPlace(caller);
-      reply.raw.once("close", request.leavePlace); // whoever goes away in the middle of its body leaves too
+      const leave = limits.keepPlace(caller);
+      if (leave === null) return;
+      request.leavePlace = leave;
+      reply.raw.once("close", leave); // whoever goes away in the middle of its body leaves too
       return;
     }
     const { idempotencyKey } = options;

@@ -25,8 +25,8 @@ export interface Limits {
   refusal(code: Fault, caller: ApiKey, model: CatalogEntry): LimitError;
   /** Undefined: what the store counts is whole. Else it has just been opened, and this resolves when it is. */
   counting(caller: ApiKey, model: CatalogEntry): Promise<void> | undefined;
-  /** Keeps a place of its key for a submit whose body is to be read. The answer gives it back; once only, whoever calls it. */
-  keepPlace(caller: ApiKey): () => void;
+  /** Keeps a place of its key for a submit whose body is to be read. The answer gives it back, once however often it is called; null: its key has no limit. */
+  keepPlace(caller: ApiKey): (() => void) | null;
   /** A request is about to be written; `leave` must follow. Throws the `refusal` where there is a `fault`. */
   enter(caller: ApiKey, model: CatalogEntry): void;
   /** It has been written, as `id`, or not. */
@@ -215,7 +215,7 @@ export function limiter({ store, settings, disk, clock, logger, metrics }: Limit
       return load.counting;
     },
     keepPlace(caller) {
-      if (inFlightOf(caller) === null) return () => {};
+      if (inFlightOf(caller) === null) return null;
       const state = keyState(caller);
       let kept = 1;
       state.bodies += kept;

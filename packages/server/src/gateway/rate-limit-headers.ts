@@ -26,10 +26,14 @@ export function placesPolicy(most: number): string {
 
 export function rateLimitHeaders(quotas: readonly Quota[]): Readonly<Record<string, string>> {
   if (quotas.length === 0) return {};
-  const policies = quotas.map(({ name, policy }) => `"${name}";${policy}`);
-  const limits = quotas.map(({ name, left, moreInSeconds }) => {
-    const more = moreInSeconds === null ? "" : `;t=${moreInSeconds}`;
-    return `"${name}";r=${Math.max(0, Math.floor(left))}${more}`;
-  });
-  return { "ratelimit-policy": policies.join(", "), ratelimit: limits.join(", ") };
+  // Put together in one go: keys with limits have them on each submit.
+  let policies = "";
+  let limits = "";
+  for (const { name, policy, left, moreInSeconds } of quotas) {
+    const between = policies === "" ? "" : ", ";
+    policies += `${between}"${name}";${policy}`;
+    limits += `${between}"${name}";r=${Math.max(0, Math.floor(left))}`;
+    if (moreInSeconds !== null) limits += `;t=${moreInSeconds}`;
+  }
+  return { "ratelimit-policy": policies, ratelimit: limits };
 }
