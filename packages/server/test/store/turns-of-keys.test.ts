@@ -73,6 +73,14 @@ it("is never worse than was told, but for those who came later and every eighth 
   );
 });
 
+it("is not told by a request that was deleted: the next of its key has not its turn", () => {
+  const pair = new Pair();
+  pair.run({ do: "come", key: 0, priority: 0, count: 1 });
+  pair.run({ do: "delete", which: 0 });
+  pair.run({ do: "crowd", count: 0 }); // key 0 comes last
+  expect(pair.position(pair.waiting().at(-1)!.id)).toBe(KEYS);
+});
+
 it("begins anew with a restart: by the oldest request of each key", async () => {
   const path = directory();
   const clock = manualClock();

@@ -1,5 +1,6 @@
 import { LaneHeap } from "./lane-heap.ts";
 import { Lane } from "./lane.ts";
+import { QUEUED } from "./messages.ts";
 import type { SlotTable } from "./slot-table.ts";
 
 /** Lanes that are looked at, at most, to tell a position. */
@@ -20,6 +21,8 @@ export class WaitingLine {
   readonly #slots: SlotTable;
   readonly #dropped: (slot: number) => void;
   readonly #lanes = new Map<number, Lane>();
+  /** The only lane, where there is one only: whose it is need not be looked up then. */
+  #only: Lane | undefined;
   /** The lane that was asked for last: mostly it is asked for again. */
   #last: Lane | undefined;
   /** Lanes that have somebody to be leased: by their turns, and by their oldest requests. */
@@ -52,7 +55,7 @@ export class WaitingLine {
     lane.close();
     this.#place(lane);
     this.#lanes.delete(lane.key);
-    this.#last = undefined;
+    this.#last = undefined; // and there are others, so it was not the only one
     if (lane.turn > 0) this.#turns.set(lane.key, lane.turn);
   }
 
@@ -94,11 +97,13 @@ export class WaitingLine {
     if (own.waiting === this.waiting) return place;
     let rank = place;
     let further = this.waiting - own.waiting;
+    // Where its oldest waits no more, and is only not dropped yet, its turn may come later than it seems.
+    const sure = own.oldest >= 0 && this.#slots.status[own.oldest] === QUEUED;
     const looked = Math.min(this.#byTurn.size, LOOKED_AT);
     for (let at = 0; at < looked; at++) {
       const lane = this.#byTurn.at(at);
       if (lane === own) continue;
-      const after = own.oldest >= 0 && this.#isBefore(own, lane);
+      const after = sure && this.#isBefore(own, lane);
       rank += Math.min(lane.waiting, after ? place - 1 : place);
       further -= lane.waiting;
     }
@@ -169,10 +174,12 @@ export class WaitingLine {
     const lane = new Lane(key, this.#turns.get(key) ?? 0, this.#slots, this.#dropped);
     this.#turns.delete(key);
     this.#lanes.set(key, lane);
+    this.#only = this.#lanes.size === 1 ? lane : undefined;
     return lane;
   }
 
   #lane(slot: number): Lane {
+    if (this.#only !== undefined) return this.#only;
     const key = this.#slots.key[slot]!;
     if (this.#last?.key !== key) this.#last = this.#lanes.get(key)!;
     return this.#last;
