@@ -6,7 +6,7 @@ import { hash } from "node:crypto";
 import type { Clock } from "../core/clock.ts";
 import type { Call } from "./auth.ts";
 
-/** A use is remembered so long at least, and twice as long at most. */
+/** A use is remembered so long at least. */
 const REMEMBERED_MS = 30 * 60_000;
 /** Uses of which no more are remembered for so long; some 10 MB. */
 const MOST_USES = 20_000;

@@ -1,6 +1,11 @@
 /** Guessing keys and ids is slowed down by network, and nobody who shares an address with a guesser is locked out. */
+import type { IncomingMessage } from "node:http";
+import { pino } from "pino";
 import { expect, test } from "vitest";
 import { requestIds } from "../../src/core/ids.ts";
+import { bruteForce } from "../../src/gateway/brute-force.ts";
+import { addressOf } from "../../src/gateway/client-address.ts";
+import { LimitError } from "../../src/gateway/limit-error.ts";
 import { type Answer, type Gateway, ID_SECRET, KEY, OTHER_KEY, send, startGateway } from "./harness.ts";
 
 /** The tests' own address is the proxy's: whose call it is stands in X-Forwarded-For. */
@@ -121,6 +126,40 @@ test("a good key that was never seen there is heard again within a second of the
   await guessKeys(gateway, "198.51.100.1");
   expect((await gateway.call("POST", "/v2/words", {}, from("198.51.100.1"))).status).toBe(200);
   expectThrottled(await gateway.call("POST", "/v2/words", {}, from("198.51.100.1", OTHER_KEY)));
+});
+
+test("a use is remembered for half an hour at least, and as long as it goes on", async () => {
+  await using gateway = await startGateway(proxies);
+  const list = (key: string): Promise<Answer> =>
+    gateway.call("GET", "/v2/requests", undefined, from("198.51.100.1", key));
+  await list(OTHER_KEY);
+  for (let i = 0; i < 12; i += 1) {
+    expect((await list(KEY)).status).toBe(200);
+    gateway.clock.advance(29 * 60_000);
+    await guessKeys(gateway, "198.51.100.1");
+  }
+  expect((await list(KEY)).status).toBe(200);
+  expectThrottled(await list(OTHER_KEY));
+});
+
+test("more networks than are remembered take each other's place, and no memory", async () => {
+  await using gateway = await startGateway(proxies);
+  const address = addressOf(["127.0.0.1"]);
+  const guard = bruteForce({
+    clock: gateway.clock,
+    logger: pino({ enabled: false }),
+    metrics: { refused: () => {} },
+    addressOf: address,
+    whoOf: address,
+  });
+  const guess = (client: string): LimitError | undefined => {
+    const headers = { "x-forwarded-for": client };
+    return guard.wrong({ headers, socket: { remoteAddress: "127.0.0.1" } } as unknown as IncomingMessage);
+  };
+  for (let i = 0; i < 20; i += 1) expect(guess("198.51.100.1")).toBeUndefined();
+  expect(guess("198.51.100.1")).toBeInstanceOf(LimitError);
+  for (let i = 0; i < 10_000; i += 1) guess(`2001:db8:${i.toString(16)}::1`);
+  expect(guess("198.51.100.1")).toBeUndefined();
 });
 
 test("wrong tokens for events are wrong keys; a right one is always let in", async () => {
