@@ -35,7 +35,6 @@ function follow(port: number, request: Buffer): Follower {
       const status = STATE.exec(one)?.[1];
       if (status !== "COMPLETED" && status !== "FAILED") continue;
       told.resolve({ status: 200, body: one.slice("data: ".length), at });
-      socket.destroy();
     }
   });
   socket.on("error", fail).on("close", () => fail(new Error(`A stream ended without an outcome: ${line}`)));

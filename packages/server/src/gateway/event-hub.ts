@@ -4,6 +4,7 @@
  * request stands in the queue, and whose permission is over.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { isFinished } from "../core/request.ts";
 import type { RequestStatus } from "../store/store.ts";
 import type { GatewayContext } from "./context.ts";
 import { EventStream, type Follower } from "./event-stream.ts";
@@ -13,8 +14,10 @@ import { EventTopic } from "./event-topic.ts";
 const ROUND_MS = 1_000;
 /** In every so many rounds each request is looked at, for a hint may be lost. */
 const ALL_EVERY = 5;
-/** Requests looked at, or clients told, in one turn of the event loop: others are served between. */
+/** Clients told in one turn of the event loop: others are served between. */
 const IN_ONE_TURN = 64;
+/** Requests looked at in one turn, which costs far less. */
+const LOOKS_IN_ONE_TURN = 1_024;
 
 export interface EventHub {
   /** Tells of the request that `view` shows, from now on until its outcome or its end. The head of the answer has been written. */
@@ -28,8 +31,8 @@ export function eventHub(context: GatewayContext): EventHub {
   const topics = new Map<string, EventTopic>();
   /** Requests of which there was a hint. */
   const hinted = new Set<EventTopic>();
-  /** Streams whose clients have something to be told. */
-  const due = new Set<EventStream>();
+  /** Streams whose clients have something to be told. An outcome comes first: what went before it is then told with it. */
+  const due = { last: new Set<EventStream>(), next: new Set<EventStream>() };
   let isScheduled = false;
   let round: NodeJS.Timeout | undefined;
   let rounds = 0;
@@ -50,7 +53,8 @@ export function eventHub(context: GatewayContext): EventHub {
     topics.set(view.id, topic);
     response.on("drain", () => stream.drained(clock.now()));
     response.on("close", () => {
-      due.delete(stream);
+      due.last.delete(stream);
+      due.next.delete(stream);
       topic.streams.delete(stream);
       if (topic.streams.size === 0) topics.delete(topic.id);
     });
@@ -69,7 +73,9 @@ export function eventHub(context: GatewayContext): EventHub {
 
   function tellAll(topic: EventTopic): void {
     topic.forget();
-    for (const stream of topic.streams) due.add(stream);
+    const { view } = topic.state;
+    const isLast = view === undefined || isFinished(view.status);
+    for (const stream of topic.streams) (isLast ? due.last : due.next).add(stream);
     schedule();
   }
 
@@ -82,18 +88,11 @@ export function eventHub(context: GatewayContext): EventHub {
   /** However much is told in one turn, each client is told once, of all of it. */
   function work(): void {
     isScheduled = false;
-    let left = IN_ONE_TURN;
-    for (const topic of hinted) {
-      if (left-- === 0) return schedule();
-      hinted.delete(topic);
-      void look(topic, true);
-    }
+    for (const topic of first(hinted, LOOKS_IN_ONE_TURN)) void look(topic, true);
     const now = clock.now();
-    for (const stream of due) {
-      if (left-- === 0) return schedule();
-      due.delete(stream);
-      void stream.tell(now);
-    }
+    for (const stream of first(due.last, IN_ONE_TURN)) void stream.tell(now);
+    if (due.last.size === 0) for (const stream of first(due.next, IN_ONE_TURN)) void stream.tell(now);
+    if (hinted.size + due.last.size + due.next.size > 0) schedule();
   }
 
   /** No promise unless the store needs one. `hasMore`: the log is read too, whatever the state is. */
@@ -145,6 +144,15 @@ export function eventHub(context: GatewayContext): EventHub {
       for (const topic of topics.values()) for (const stream of topic.streams) stream.end();
     },
   };
+}
+
+/** Takes the first `most` out of `set`. */
+function* first<T>(set: Set<T>, most: number): Generator<T> {
+  for (const one of set) {
+    if (most-- === 0) return;
+    set.delete(one);
+    yield one;
+  }
 }
 
 /** The next round asks again. */
