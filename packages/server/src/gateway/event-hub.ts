@@ -141,7 +141,7 @@ export function eventHub(context: GatewayContext): EventHub {
       forgetWakes?.();
       forgetAppends();
       clearTimeout(round);
-      for (const topic of topics.values()) for (const stream of topic.streams) stream.end();
+      for (const topic of topics.values()) for (const stream of topic.streams) stream.end(clock.now());
     },
   };
 }

@@ -77,14 +77,15 @@ export class EventStream {
   /** To be called every second or so. */
   check(now: number): void {
     if (this.#fullSince !== null && now - this.#fullSince > STUCK_MS) return void this.#response.destroy();
-    if (!this.#mayFollow()) return this.end();
+    if (!this.#mayFollow()) return this.end(now);
     if (this.#isOpen && !this.#isTelling && now - this.#sentAt >= HEARTBEAT_MS) this.#send(HEARTBEAT, now);
   }
 
   /** Nothing more is told. Its client comes again, unless it knows the outcome. */
-  end(): void {
+  end(now: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#fullSince ??= now;
     this.#response.end();
   }
 

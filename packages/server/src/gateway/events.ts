@@ -25,7 +25,7 @@ const HEAD: string[] = [
 ];
 
 /**
- * Opens streams before the router, whose part of each would take a fifth of its memory. Everything else (errors,
+ * Opens streams before the router, whose part in each would be a tenth of its memory. Everything else (errors,
  * HEAD, browsers of other origins, what has finished, a store that must be waited for) takes the route below. It
  * answers false, having done nothing, when the request must take that one.
  */
