@@ -40,7 +40,8 @@ export function behindAProxy(program: string, start: (place: Place) => readonly 
   let server: RealServer;
   let place: Place;
   let proxy: ChildProcess | undefined;
-  const reason = missing(program, "openssl");
+  // Linux alone has all of 127.0.0.0/8 on its loopback, and /proc.
+  const reason = process.platform === "linux" ? missing(program, "openssl") : "not Linux";
 
   beforeAll(async () => {
     if (reason !== undefined) return;
