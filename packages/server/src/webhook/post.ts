@@ -20,6 +20,8 @@ export type Posted =
 /** Longest time from the look-up to the head of the answer. */
 const TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Longest time that a connection is kept for the next; a receiver may ask for less, and not for more: there are as many as strangers name. */
+const KEPT_MS = 4_000;
 /** An answer's body is read, to no purpose but to use its connection again, up to these. Then the connection is closed. */
 const BODY_BYTES = 64 * 1024;
 const BODY_MS = 1_000;
@@ -44,6 +46,8 @@ export class Poster implements AsyncDisposable {
     this.#agent ??= new Agent({
       connect: guardedConnector({ ...this.#settings, timeoutMs: CONNECT_TIMEOUT_MS }, buildConnector),
       connections: PER_HOST,
+      keepAliveTimeout: KEPT_MS,
+      keepAliveMaxTimeout: KEPT_MS,
       allowH2: false,
       headersTimeout: 0, // one timer of ours is for all of it
       bodyTimeout: 0,

@@ -1,4 +1,6 @@
 /** Of an answer its status counts; its body is bounded, in bytes and in time. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { openSender } from "./open.ts";
 import { receiver } from "./receiver.ts";
@@ -46,4 +48,18 @@ test("a cookie that is set is not sent back", async () => {
   await using t = openSender();
   for (let i = 0; i < 2; i++) await t.until(await t.outcome(there.url), ({ state }) => state === "delivered");
   expect(there.hits.map(({ headers }) => headers.cookie)).toEqual([undefined, undefined]);
+});
+
+test("a connection is kept for a few seconds, however long the receiver offers: it is a descriptor of this server's", async () => {
+  const there = createServer((socket) => {
+    socket.once("data", () => socket.write("HTTP/1.1 204 No Content\r\nkeep-alive: timeout=600\r\n\r\n"));
+  });
+  await once(there.listen(0, "127.0.0.1"), "listening");
+  const connected = once(there, "connection") as Promise<[Socket]>;
+  await using t = openSender();
+  const id = await t.outcome(`http://127.0.0.1:${(there.address() as AddressInfo).port}`);
+  const [socket] = await connected;
+  await t.until(id, ({ state }) => state === "delivered");
+  await once(socket, "close");
+  await once(there.close(), "close");
 });
