@@ -30,10 +30,17 @@ export function addressOf(trustedProxies: readonly string[]): AddressOf {
   };
 }
 
+/** Longer texts of proxies are read: clients may have filled them up, and these are remembered. */
+const MOST_UNREAD = 100;
+
 /** What `addressOf` goes by, unread: the same text is the same address. */
 export function whoOf(trustedProxies: readonly string[]): AddressOf {
   if (trustedProxies.length === 0) return ({ socket }) => socket.remoteAddress ?? "";
-  return ({ headers, socket }) => `${socket.remoteAddress} ${String(headers["x-forwarded-for"])}`;
+  const address = addressOf(trustedProxies);
+  return (call) => {
+    const forwarded = String(call.headers["x-forwarded-for"]);
+    return forwarded.length > MOST_UNREAD ? address(call) : `${call.socket.remoteAddress} ${forwarded}`;
+  };
 }
 
 /** Makes the test for `networks`: addresses or ranges such as `10.0.0.0/8`. */

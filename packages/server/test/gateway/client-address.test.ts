@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
-import { addressOf, networkOf } from "../../src/gateway/client-address.ts";
+import { addressOf, networkOf, whoOf } from "../../src/gateway/client-address.ts";
 
 /** A call from `peer` whose proxies wrote `forwarded`. */
 function call(peer: string | undefined, forwarded?: string): IncomingMessage {
@@ -43,4 +43,12 @@ test("a network is an IPv4 address or an IPv6 /64, however that is written", () 
   expect(networkOf("fe80::1%eth0")).toBe("fe80:0:0:0::/64");
   expect(networkOf("::1")).toBe("0:0:0:0::/64");
   expect(networkOf("2001:db8:1:2:3::")).toBe("2001:db8:1:2::/64");
+});
+
+test("who calls is remembered by a short text, whatever a client writes before it", () => {
+  const who = whoOf(PROXIES);
+  expect(who(call("10.0.0.1", "198.51.100.1"))).not.toBe(who(call("10.0.0.1", "198.51.100.2")));
+  const filled = (made: string): string => who(call("10.0.0.1", `${made.padEnd(12_000, "x")}, 198.51.100.1`));
+  expect(filled("a")).toBe("198.51.100.1");
+  expect(filled("b")).toBe(filled("a"));
 });
