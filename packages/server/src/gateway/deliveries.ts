@@ -4,11 +4,11 @@ import { InferqError } from "../core/errors.ts";
 import { isId } from "../core/ids.ts";
 import type { Delivery, DeliveryState, DeliveryWish } from "../store/deliveries.ts";
 import type { Scope } from "../store/keys.ts";
-import { deliveriesBody, deliveryBody } from "../wire/deliveries.ts";
+import { deliveriesBody, deliveryBody, redeliveredBody } from "../wire/deliveries.ts";
 import type { Call } from "./auth.ts";
 import { type GatewayContext, sendJson } from "./context.ts";
 import { drainUnread } from "./errors.ts";
-import type { IdPath } from "./own-request.ts";
+import { guessOf, type IdPath } from "./own-request.ts";
 import { bad, cursorOf, DEFAULT_LIMIT, glimpse, nextLink, PAGE_READERS, readQuery, type Readers } from "./query.ts";
 
 const PATH = "/v2/webhooks/deliveries";
@@ -36,7 +36,7 @@ export function deliveryRoutes(app: FastifyInstance, context: GatewayContext): v
     const { id } = await ownDelivery(context, raw, "submit", params.id);
     // It may be deleted between the two.
     if (!(await deliveries.redeliver(id))) throw new InferqError("unknown_delivery", { id });
-    return sendJson(reply, deliveryBody(await ownDelivery(context, raw, "submit", id)));
+    return sendJson(reply, redeliveredBody(await ownDelivery(context, raw, "submit", id)));
   };
   // Answered before a body is read: none is needed, and some clients send one.
   app.post(`${PATH}/:id/redeliver`, { onRequest: redeliver, onResponse: drainUnread }, redeliver);
@@ -44,10 +44,10 @@ export function deliveryRoutes(app: FastifyInstance, context: GatewayContext): v
 
 /** That of another owner's request does not exist for the caller. */
 async function ownDelivery(context: GatewayContext, call: Call, scope: Scope, id: string): Promise<Delivery> {
-  const { owner } = context.authenticate(call, scope);
+  const key = context.authenticate(call, scope);
   const found = isId(id) ? await context.deliveries.get(id) : undefined;
-  if (found === undefined || found.owner !== owner) throw new InferqError("unknown_delivery", { id });
-  return found;
+  if (found?.owner === key.owner) return found;
+  throw guessOf(context, call, key, id) ?? new InferqError("unknown_delivery", { id });
 }
 
 function asState(value: string): DeliveryState {

@@ -83,7 +83,7 @@ export const WEBHOOK_PATHS: Json = {
       description: "Needs no body. Whatever became of it before; its webhook-id stays the same.",
       parameters: [ID],
       responses: {
-        "200": ok("It is pending and due now.", ref("Delivery")),
+        "200": ok("It is pending and due now.", ref("ListedDelivery")),
         "401": ERROR,
         "403": ERROR,
         "404": ERROR,
@@ -131,7 +131,7 @@ const ATTEMPT = object({
   error: { type: ["string", "null"], description: "Why it counts as failed; null: it was delivered." },
 });
 
-const LISTED: Json = {
+const FACTS: Json = {
   request_id: STRING,
   event: { enum: ["request.completed", "request.failed"] },
   url: URL,
@@ -156,12 +156,13 @@ export const WEBHOOK_SCHEMAS: Json = {
   Deliveries: object({
     deliveries: {
       type: "array",
-      items: object({ ...LISTED, last_attempt: { oneOf: [ATTEMPT, { type: "null" }] } }),
+      items: ref("ListedDelivery"),
     },
     next_cursor: { type: ["string", "null"], description: "null: there are no more." },
   }),
+  ListedDelivery: object({ ...FACTS, last_attempt: { oneOf: [ATTEMPT, { type: "null" }] } }),
   Delivery: object({
-    ...LISTED,
+    ...FACTS,
     attempts: { type: "array", items: ATTEMPT, description: "The latest." },
     webhook_body: { enum: ["full", "thin"] },
     body: { ...STRING, description: "The text that is sent and signed." },

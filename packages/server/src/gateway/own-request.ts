@@ -45,11 +45,15 @@ export function ownStatus(
   return found instanceof Promise ? found.then(check) : check(found);
 }
 
-/** What `notFound` says, counted where the id is neither their own nor none at all: it may have been guessed. */
+/** What `notFound` says, unless too many ids were guessed. */
 function notTheirs(context: GatewayContext, call: Call, key: ApiKey, id: string): InferqError {
-  const error = notFound(context, key.owner, id);
-  if (!isId(id) || context.ids.isOf(key.owner, id)) return error;
-  return context.guard.stranger(call, key) ?? error;
+  return guessOf(context, call, key, id) ?? notFound(context, key.owner, id);
+}
+
+/** Counts an id that nothing was found under, where it is neither their own nor none at all: it may have been guessed. Answers the error if there were too many. */
+export function guessOf(context: GatewayContext, call: Call, key: ApiKey, id: string): InferqError | undefined {
+  if (!isId(id) || context.ids.isOf(key.owner, id)) return undefined;
+  return context.guard.stranger(call, key);
 }
 
 /**

@@ -8,15 +8,20 @@ import { webhookBody } from "./webhook.ts";
 /** Answer to `GET /v2/webhooks/deliveries`. */
 export function deliveriesBody(deliveries: readonly ListedDelivery[], nextCursor: string | null): string {
   return JSON.stringify({
-    deliveries: deliveries.map((one) => ({ ...listed(one), last_attempt: shownAttempt(one.attempts.at(-1)) })),
+    deliveries: deliveries.map(listed),
     next_cursor: nextCursor,
   });
+}
+
+/** Answer to `POST /v2/webhooks/deliveries/{id}/redeliver`: as it stands in the list, for a key that may submit need not be one that may read results. */
+export function redeliveredBody(delivery: ListedDelivery): string {
+  return JSON.stringify(listed(delivery));
 }
 
 /** Answer to `GET /v2/webhooks/deliveries/{id}`: its body is the text whose bytes are sent and signed. */
 export function deliveryBody(delivery: Delivery): string {
   return JSON.stringify({
-    ...listed(delivery),
+    ...facts(delivery),
     attempts: delivery.attempts.map(shownAttempt),
     webhook_body: delivery.body,
     body: webhookBody(delivery),
@@ -24,6 +29,10 @@ export function deliveryBody(delivery: Delivery): string {
 }
 
 function listed(delivery: ListedDelivery): object {
+  return { ...facts(delivery), last_attempt: shownAttempt(delivery.attempts.at(-1)) };
+}
+
+function facts(delivery: ListedDelivery): object {
   return {
     request_id: delivery.id,
     event: `request.${delivery.event}`,

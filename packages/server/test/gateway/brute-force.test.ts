@@ -188,6 +188,7 @@ test("ids that are no requests of the caller's are answered a hundred at once, t
   }
   const strange = foreign.make("nobody", null).id;
   expectThrottled(await poll(strange));
+  expectThrottled(await gateway.call("GET", `/v2/webhooks/deliveries/${strange}`, undefined, from("198.51.100.1")));
   expectThrottled(await gateway.call("POST", `/v2/requests/${strange}/cancel`, undefined, from("198.51.100.1")));
   expect((await poll(own)).status).toBe(200);
   gateway.clock.advance(100);

@@ -78,7 +78,7 @@ test("every answer about one, and the timeline of its request", async () => {
   await all();
   await gateway.deliveries.mark(id, { type: "failed", attempt: { ...attempt, status: 410 } });
   await all();
-  await check("Delivery", "POST", `/v2/webhooks/deliveries/${id}/redeliver`);
+  await check("ListedDelivery", "POST", `/v2/webhooks/deliveries/${id}/redeliver`);
   await check("WebhookSecret", "GET", "/v2/webhooks/secret");
   await check("WebhookSecret", "POST", "/v2/webhooks/secret/rotate");
 });
