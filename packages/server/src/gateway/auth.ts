@@ -101,10 +101,10 @@ export function doorkeeper(
     const key = keyWith(secret, call);
     if (key !== undefined) guard.usedWell(call, secret);
     else {
-      const refusal = guard.wrong(call);
-      if (refusal !== undefined) throw refusal;
       const found = find(hash("sha256", secret));
-      throw new RefusedKeyError("invalid_key", found?.ends ?? "unknown", found?.key ?? null);
+      // Whoever has one that has ended did not guess it; a hundred clients that still use it keep no new one out.
+      const refusal = found === undefined ? guard.wrong(call) : undefined;
+      throw refusal ?? new RefusedKeyError("invalid_key", found?.ends ?? "unknown", found?.key ?? null);
     }
     if (scope !== "any" && !key.scopes.includes(scope)) {
       throw new RefusedKeyError("scope_missing", "scope", key, { scope });

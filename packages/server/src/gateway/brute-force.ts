@@ -3,7 +3,7 @@
  * has some failures free, and then one after the other as time goes by. Nobody is locked out: a key that was used
  * well from there goes on, and any other is heard again within seconds.
  *
- * - A wrong key costs a token of its network's. When there is none, keys from there are not looked at, and the
+ * - A key that never was one costs a token of its network's. When there is none, keys from there are not looked at, and the
  *   right one is told the same as the wrong ones: nobody learns what it guessed.
  * - An id that is no request of the caller's costs a token of the network's and the key's together. When there is
  *   none, such ids are answered 429 in place of 404; the caller's own requests are answered as ever.

@@ -130,6 +130,16 @@ test("a rotated key keeps its requests; the secret before works until the overla
   expect([await status("SG_before"), await status("SG_after")]).toEqual([401, 200]);
 });
 
+test("however often a key that has ended comes, it is told so, and keeps no new one out", async () => {
+  addKey("SG_before");
+  addKey("SG_after");
+  keys.revoke("SG_before", "cli");
+  for (let calls = 0; calls < 30; calls += 1) {
+    expect(codeOf(await call("SG_before", "GET", "/v2/requests"))).toEqual([401, "invalid_key"]);
+  }
+  expect((await call("SG_after", "GET", "/v2/requests")).status).toBe(200);
+});
+
 test.each(["revoked", "expired"])("whoever waits with a key that is %s waits no longer", async (how) => {
   addKey("SG_waits", { expiresAt: gateway.clock.now() + 60_000 });
   const id = String((await call("SG_waits", "POST", "/v2/words", "{}")).json()["request_id"]);
