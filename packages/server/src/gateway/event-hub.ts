@@ -10,10 +10,12 @@ import type { GatewayContext } from "./context.ts";
 import { EventStream, type Follower } from "./event-stream.ts";
 import { EventTopic } from "./event-topic.ts";
 
-/** How often all streams are looked after, and the position of what waits is looked at. */
-const ROUND_MS = 1_000;
+/** How often all streams are looked after: within a second whoever has no good key any more is cut off. */
+const ROUND_MS = 500;
+/** In every so many rounds the position of what waits is looked at. */
+const POSITIONS_EVERY = 2;
 /** In every so many rounds each request is looked at, for a hint may be lost. */
-const ALL_EVERY = 5;
+const ALL_EVERY = 10;
 /** Clients told in one turn of the event loop: others are served between. */
 const IN_ONE_TURN = 64;
 /** Requests looked at in one turn, which costs far less. */
@@ -110,7 +112,9 @@ export function eventHub(context: GatewayContext): EventHub {
   }
 
   async function lookAfterAll(): Promise<void> {
-    const all = forgetWakes === undefined || ++rounds % ALL_EVERY === 0;
+    rounds += 1;
+    const all = forgetWakes === undefined || rounds % ALL_EVERY === 0;
+    const positions = rounds % POSITIONS_EVERY === 0;
     let asked: Promise<void>[] = [];
     let inThisTurn = 0;
     const others = async (): Promise<void> => {
@@ -121,7 +125,7 @@ export function eventHub(context: GatewayContext): EventHub {
       inThisTurn = 0;
     };
     for (const topic of topics.values()) {
-      if (all || topic.state.view?.status === "QUEUED") {
+      if (all || (positions && topic.state.view?.status === "QUEUED")) {
         const later = look(topic, all);
         if (later !== undefined) asked.push(later);
       }

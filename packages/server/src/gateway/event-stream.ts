@@ -74,7 +74,7 @@ export class EventStream {
     void this.tell(now);
   }
 
-  /** To be called every second or so. */
+  /** To be called about twice a second. */
   check(now: number): void {
     if (this.#fullSince !== null && now - this.#fullSince > STUCK_MS) return void this.#response.destroy();
     if (!this.#mayFollow()) return this.end(now);
