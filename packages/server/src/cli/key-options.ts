@@ -24,6 +24,8 @@ const SCOPES: readonly Scope[] = ["submit", "read", "admin"];
 const NAME = /^[A-Za-z0-9._-]{1,100}$/;
 /** Any text but what would break a line of the log or of a list. */
 const OWNER = /^[^\p{C}\s]{1,200}$/u;
+/** Of a limit; more is none. */
+const MOST = 1_000_000_000;
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** Throws `UsageError` with the first that cannot be. */
@@ -36,7 +38,7 @@ export function keyTerms(options: CreateOptions, now: number): KeyTerms {
     models: models === undefined ? null : list(models).map((model) => checkName(model, "--models")),
     expiresAt: expires === undefined ? null : endOf(expires, now),
     requestsPerSecond: numberOf(options, "requests-per-second", /^\d*\.?\d+$/, "a number above 0, such as 5 or 0.5"),
-    requestsInFlight: numberOf(options, "requests-in-flight", /^\d{1,9}$/, "a whole number above 0"),
+    requestsInFlight: numberOf(options, "requests-in-flight", /^\d+$/, "a whole number above 0"),
   };
 }
 
@@ -79,8 +81,14 @@ const DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(Z|[+-]\d\d:\
 
 function dateOf(text: string): number {
   const found = DATE.exec(text);
-  if (found === null) return NaN;
+  if (found === null || !isDay(text.slice(0, 10))) return NaN;
   return Date.parse(text.includes("T") && found[1] === undefined ? `${text}Z` : text);
+}
+
+/** 30 February would be the second of March. */
+function isDay(text: string): boolean {
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }
 
 function numberOf(
@@ -91,7 +99,9 @@ function numberOf(
 ): number | null {
   const text = options[name];
   if (text === undefined) return null;
-  if (form.test(text) && Number(text) > 0) return Number(text);
+  const value = form.test(text) ? Number(text) : 0;
+  if (value > MOST) throw wrong(`--${name}`, `at most ${MOST}; for none leave it out`, text);
+  if (value > 0) return value;
   throw wrong(`--${name}`, expected, text);
 }
 

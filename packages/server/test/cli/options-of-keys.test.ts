@@ -55,6 +55,9 @@ test.each<[CreateOptions, string]>([
   [{ expires: "2025-12-31" }, `--expires must be in the future, got "2025-12-31".`],
   [{ "requests-per-second": "0" }, `--requests-per-second must be a number above 0, such as 5 or 0.5, got "0".`],
   [{ "requests-per-second": "1e3" }, `--requests-per-second must be`],
+  [{ "requests-per-second": "5000000000" }, `--requests-per-second must be at most 1000000000; for none leave it out`],
+  [{ "requests-in-flight": "9".repeat(400) }, `--requests-in-flight must be at most 1000000000`],
+  [{ expires: "2027-02-30" }, `--expires must be a time from now`],
   [{ "requests-in-flight": "1.5" }, `--requests-in-flight must be a whole number above 0, got "1.5".`],
   [{ "requests-in-flight": "-1" }, `--requests-in-flight must be`],
 ])("%j is refused in one sentence", (options, sentence) => {
