@@ -33,6 +33,8 @@ const TIDY_MS = 60_000;
 /** What was given up can be asked for again for so long. */
 const KEPT_FOR_MS = 7 * 24 * 3_600_000;
 const GIVE_UP_SLICE = 1_000;
+/** For so long after a start nothing is given up untried: its time may have passed while no server ran. */
+const TRIED_FIRST_MS = 10 * 60_000;
 const HOSTS_SLICE = 1_000;
 /** A stop lets what is in flight end for so long. */
 const STOP_GRACE_MS = 3_000;
@@ -72,6 +74,7 @@ export class Sender implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #unsubscribe = (): void => undefined;
   #timers: NodeJS.Timeout[] = [];
+  #startedAt = 0;
   #polling: Promise<void> | undefined;
   #tidying: Promise<void> | undefined;
   #idle = Promise.withResolvers<void>();
@@ -83,6 +86,7 @@ export class Sender implements AsyncDisposable {
   /** Begins with what is due. Idempotent. */
   start(): void {
     if (this.#timers.length > 0 || this.#stopping.signal.aborted) return;
+    this.#startedAt = this.#options.clock.now();
     this.#unsubscribe = this.#options.deliveries.onDue((id, host) => this.#hint(id, host));
     this.#timers = [
       setInterval(() => void this.poll(), this.#options.pollMs ?? POLL_MS),
@@ -142,8 +146,9 @@ export class Sender implements AsyncDisposable {
       this.#crowdedOut.others.delete(host);
       this.#crowdedOut.quick.delete(host);
     }
+    const madeBefore = now < this.#startedAt + TRIED_FIRST_MS ? 0 : now - TRIED_FOR_MS;
     for (let most = GIVE_UP_SLICE; most === GIVE_UP_SLICE && !this.#stopping.signal.aborted;) {
-      const { givenUp, forgotten } = await deliveries.giveUp(now - TRIED_FOR_MS, now - KEPT_FOR_MS, GIVE_UP_SLICE);
+      const { givenUp, forgotten } = await deliveries.giveUp(madeBefore, now - KEPT_FOR_MS, GIVE_UP_SLICE);
       if (givenUp > 0) {
         log.error({ count: givenUp }, "webhooks given up, which their hosts' trouble held back to the end");
       }

@@ -40,6 +40,16 @@ test("what has not ended within the stop's seconds is cut off, counts as no try,
   expect(there.hits.map((hit) => hit.id)).toEqual([id, id]);
 });
 
+test("what waited while no server ran is tried once at least, however long that was", async () => {
+  await using there = await receiver((response) => response.writeHead(500).end());
+  await using t = openSender({ started: false });
+  const id = await t.outcome(there.url);
+  t.clock.advance(25 * 3_600_000);
+  t.sender.start();
+  await t.sender.tidy();
+  expect(await t.until(id, ({ state }) => state !== "pending")).toMatchObject({ state: "failed", tries: 1 });
+});
+
 test("what cannot be written down is not sent again meanwhile", async () => {
   await using there = await receiver();
   let refusals = 0;
