@@ -212,7 +212,7 @@ export const WEBHOOKS: Json = {
       parameters: [
         header("webhook-id", "The request's id: the same at every try."),
         header("webhook-timestamp", "When this try was sent, seconds since 1970."),
-        header("webhook-signature", "v1,<base64>; two of them, with a space between, while a secret is being rotated."),
+        header("webhook-signature", "v1,<base64>; several, with a space between, while a secret is being rotated."),
       ],
       requestBody: { required: true, content: { "application/json": { schema: ref("WebhookEvent") } } },
       responses: { "2XX": { description: "Taken." }, "410": { description: "Never send it again." } },

@@ -1,12 +1,12 @@
 /** `?partial=1`: of a text that is being made, what is there already. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { inputJson } from "../blob/stored-input.ts";
-import { InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import type { RequestStore } from "../store/store.ts";
 import { partialBody } from "../wire/bodies.ts";
 import type { GatewayContext } from "./context.ts";
 import { type IdPath, ownRequest, ownStatus } from "./own-request.ts";
+import { bad, glimpse } from "./query.ts";
 
 const WISHES: Readonly<Record<string, boolean>> = { "1": true, true: true, "0": false, false: false };
 
@@ -16,8 +16,7 @@ export function partialWish(url: string): boolean {
   const wish = start === -1 ? null : new URLSearchParams(url.slice(start + 1)).get("partial");
   if (wish === null) return false;
   if (Object.hasOwn(WISHES, wish)) return WISHES[wish]!;
-  const got = wish.length > 50 ? `${wish.slice(0, 50).toWellFormed()}…` : wish;
-  throw new InferqError("bad_request", { detail: `partial must be 1 (or true) or 0 (or false), got "${got}".` });
+  throw bad(`partial must be 1 (or true) or 0 (or false), got ${glimpse(wish)}.`);
 }
 
 /** Refuses a call whose wish is none. */

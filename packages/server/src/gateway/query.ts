@@ -1,4 +1,4 @@
-/** What the queries of lists have in common: their pages, and the sentences for what does not fit. */
+/** What queries have in common: the pages of lists, and the sentences for what does not fit. */
 import { InferqError } from "../core/errors.ts";
 import { isId } from "../core/ids.ts";
 

@@ -43,7 +43,7 @@ export interface WebhookSecret {
 export interface WebhookSecrets {
   /** The secrets to sign with now: the present one first, made if there is none yet. */
   secretsOf(owner: string): readonly WebhookSecret[];
-  /** Makes a new secret for `owner`; the present one signs beside it for `overlapMs` more. */
+  /** Makes a new secret for `owner`; the present one signs beside it for `overlapMs` more, and so do the latest before it whose time is not over. */
   rotateSecret(owner: string, overlapMs: number): WebhookSecret;
 }
 

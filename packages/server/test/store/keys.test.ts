@@ -207,6 +207,10 @@ it("rotates the secret of webhooks with an overlap", () => {
   expect(keys.secretsOf("alice")).toEqual([second]);
   const third = keys.rotateSecret("alice", 0);
   expect([keys.secretsOf("alice"), third.secret === second.secret]).toEqual([[third], false]);
+  // However often that is done in the overlap, as many sign as fit into a header.
+  const made = [third];
+  for (let rotations = 0; rotations < 10; rotations += 1) made.unshift(keys.rotateSecret("alice", HOUR_MS));
+  expect(keys.secretsOf("alice").map(({ secret }) => secret)).toEqual(made.slice(0, 5).map(({ secret }) => secret));
 });
 
 it("is its user's alone, with its log, also where it was not before", () => {

@@ -5,6 +5,9 @@ import type { Clock } from "../../core/clock.ts";
 import type { WebhookSecret, WebhookSecrets } from "../keys.ts";
 import { inTransaction } from "./transaction.ts";
 
+/** Secrets of an owner that sign at a time: each is a signature in a header, of which receivers take no more than some KB. */
+const MOST_SIGN = 5;
+
 export interface StoredWebhookSecrets extends WebhookSecrets {
   /** Makes the secret of `owner` if it has none, inside a transaction of the caller's. */
   ensure(owner: string): void;
@@ -28,6 +31,10 @@ export function webhookSecrets(db: DatabaseSync, clock: Clock): StoredWebhookSec
     "UPDATE webhook_secrets SET expires_at = min(ifnull(expires_at, ?1), ?1) WHERE owner = ?2",
   );
   const drop = db.prepare("DELETE FROM webhook_secrets WHERE expires_at <= ?");
+  const dropOldest = db.prepare(
+    `DELETE FROM webhook_secrets WHERE owner = ?1 AND number <=
+      (SELECT number FROM webhook_secrets WHERE owner = ?1 ORDER BY number DESC LIMIT 1 OFFSET ${MOST_SIGN})`,
+  );
   /** The present one first; those that were asked for. */
   const byOwner = new Map<string, readonly WebhookSecret[]>();
 
@@ -64,6 +71,7 @@ export function webhookSecrets(db: DatabaseSync, clock: Clock): StoredWebhookSec
         shorten.run(now + overlapMs, owner);
         drop.run(now);
         insert.run(owner, newSecret(), now);
+        dropOldest.run(owner);
       });
       return load(owner)[0]!;
     },
