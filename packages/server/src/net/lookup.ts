@@ -1,8 +1,9 @@
 /**
  * Resolves host names as this system does, hosts file and all, and lets no dead name server hold up other names.
- * The system's own look-up takes one of the process's few threads for as long as it lasts, so that two names
- * which nobody answers for would stop all others. It is asked only once DNS itself has answered for a name,
- * which takes no thread, and so answers soon.
+ * The system's own look-up takes one of the process's few threads for as long as it lasts, so that some names
+ * which nobody answers for would stop all others, and the files with them. DNS is asked over the network first,
+ * which takes no thread. The system is asked for names that need no name server, and, one at a time, for those
+ * that DNS does not know: it may know them by a search domain, and whoever runs a name server can let it wait.
  */
 import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress } from "node:dns";
@@ -38,19 +39,27 @@ export function hostLookup({
   /** Look-ups of one name at one time are one. */
   const underWay = new Map<string, Promise<readonly LookupAddress[]>>();
 
+  /** The last of the look-ups that wait for each other. */
+  let last: Promise<unknown> = Promise.resolve();
+
   async function look(hostname: string): Promise<readonly LookupAddress[]> {
-    if (!isLocal(hostname)) {
-      const dns = resolver();
-      const answers = await Promise.allSettled([dns.resolve4(hostname), dns.resolve6(hostname)]);
-      if (answers.some(isSilent) && !(await isIn(hostsFile, hostname))) {
-        const found = answers.flatMap((answer, i) =>
-          answer.status === "rejected" ? [] : answer.value.map((address) => ({ address, family: i === 0 ? 4 : 6 })),
-        );
-        if (found.length > 0) return found;
-        throw Object.assign(new Error(`DNS does not answer for ${hostname}`), { code: "EAI_AGAIN" });
-      }
+    if (isLocal(hostname) || (await isIn(hostsFile, hostname))) return ask(hostname);
+    const dns = resolver();
+    const answers = await Promise.allSettled([dns.resolve4(hostname), dns.resolve6(hostname)]);
+    const found = answers.flatMap((answer, i) =>
+      answer.status === "rejected" ? [] : answer.value.map((address) => ({ address, family: i === 0 ? 4 : 6 })),
+    );
+    if (found.length > 0) return found;
+    if (answers.some(isSilent)) {
+      throw Object.assign(new Error(`DNS does not answer for ${hostname}`), { code: "EAI_AGAIN" });
     }
-    return await new Promise((resolve, reject) => {
+    const asked = last.then(() => ask(hostname));
+    last = asked.catch(() => undefined);
+    return asked;
+  }
+
+  function ask(hostname: string): Promise<readonly LookupAddress[]> {
+    return new Promise((resolve, reject) => {
       system(hostname, (error, found) => (error === null ? resolve(found) : reject(error)));
     });
   }

@@ -70,18 +70,39 @@ function looked(lookup: Lookup, hostname: string): Promise<readonly LookupAddres
 
 const SYSTEMS = [{ address: "192.0.2.1", family: 4 }];
 
-test.each([
-  ["has an address", { address: "198.51.100.7" }],
-  ["does not know it", { code: NO_SUCH_NAME }],
-] satisfies [string, Reply][])(
-  "what DNS %s for, the system is asked for: a hosts file and search domains count as ever",
-  async (_what, said) => {
-    await using dns = await nameServer((type) => (type === A ? said : {}));
-    const { asked, lookup } = system();
-    expect(await looked(hostLookup({ resolver: dns.resolver, system: lookup }), "host.example")).toEqual(SYSTEMS);
-    expect(asked).toEqual(["host.example"]);
-  },
-);
+test("what DNS has an address for, the system is not asked for: the name server could let that one wait", async () => {
+  await using dns = await nameServer((type) => (type === A ? { address: "198.51.100.7" } : {}));
+  const { asked, lookup } = system();
+  expect(await looked(hostLookup({ resolver: dns.resolver, system: lookup }), "host.example")).toEqual([
+    { address: "198.51.100.7", family: 4 },
+  ]);
+  expect(asked).toEqual([]);
+});
+
+test("what DNS does not know, the system is asked for, one at a time: search domains count as ever", async () => {
+  await using dns = await nameServer(() => ({ code: NO_SUCH_NAME }));
+  const asked: string[] = [];
+  const answers: (() => void)[] = [];
+  const firstAsked = Promise.withResolvers<void>();
+  const resolve = hostLookup({
+    resolver: dns.resolver,
+    system: (hostname, callback) => {
+      asked.push(hostname);
+      if (hostname === "nas.example") answers.push(() => callback(new Error("not there"), []));
+      else callback(null, SYSTEMS);
+      firstAsked.resolve();
+    },
+  });
+  const first = looked(resolve, "nas.example");
+  await firstAsked.promise;
+  const second = looked(resolve, "other.example");
+  expect(await looked(resolve, "localhost")).toEqual(SYSTEMS);
+  expect(asked).toEqual(["nas.example", "localhost"]);
+  answers[0]!();
+  await expect(first).rejects.toThrow("not there");
+  expect(await second).toEqual(SYSTEMS);
+  expect(asked).toEqual(["nas.example", "localhost", "other.example"]);
+});
 
 test.each([
   ["is silent", undefined],
