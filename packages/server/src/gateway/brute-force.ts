@@ -7,8 +7,8 @@
  *   right one is told the same as the wrong ones: nobody learns what it guessed.
  * - An id that is no request of the caller's costs a token of the network's and the key's together. When there is
  *   none, such ids are answered 429 in place of 404; the caller's own requests are answered as ever.
- * - A wrong token for events costs as a wrong key does; a right one is always let in, for it has 128 random bits
- *   and an hour's life.
+ * - A token for events that never was one costs as a key that never was does; a right one is always let in, for it has
+ *   128 random bits and an hour's life.
  */
 import type { Logger } from "pino";
 import type { Clock } from "../core/clock.ts";

@@ -14,8 +14,8 @@ const TOKEN: RegExp = new RegExp(`^([0-9a-z]{1,9})\\.([A-Za-z0-9_-]{${MAC_LENGTH
 export interface EventTokens {
   /** A token for the events of the request `id`, good for an hour. */
   make(id: string): string;
-  /** Whether `token` was made for the events of `id`, and is still good. */
-  admits(token: string, id: string): boolean;
+  /** Whether `token` was made for the events of `id`: it is good, its time is over, or it is none. */
+  judge(token: string, id: string): "good" | "over" | "none";
 }
 
 /** `idSecret` is that of the server's ids; what is signed with it here is nothing that is signed there. */
@@ -36,11 +36,11 @@ export function eventTokens(clock: Clock, idSecret: string): EventTokens {
       }
       return `${until}.${mac(id, until)}`;
     },
-    admits(token, id) {
+    judge(token, id) {
       const [, ends, given] = TOKEN.exec(token) ?? [];
-      if (ends === undefined || given === undefined) return false;
-      if (!timingSafeEqual(Buffer.from(given), Buffer.from(mac(id, ends)))) return false;
-      return Number.parseInt(ends, 36) * 1000 > clock.now();
+      if (ends === undefined || given === undefined) return "none";
+      if (!timingSafeEqual(Buffer.from(given), Buffer.from(mac(id, ends)))) return "none";
+      return Number.parseInt(ends, 36) * 1000 > clock.now() ? "good" : "over";
     },
   };
 }

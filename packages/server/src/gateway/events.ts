@@ -74,7 +74,11 @@ function admit(context: GatewayContext, call: IncomingMessage, id: string): Requ
   const { store, clock, eventTokens, guard } = context;
   const token = tokenOf(call);
   if (token === undefined) return ownStatus(context, call, "read", id);
-  if (!isId(id) || !eventTokens.admits(token, id)) throw guard.wrong(call) ?? new InferqError("invalid_token");
+  const verdict = isId(id) ? eventTokens.judge(token, id) : "none";
+  if (verdict !== "good") {
+    // One whose time is over was not guessed.
+    throw (verdict === "none" ? guard.wrong(call) : undefined) ?? new InferqError("invalid_token");
+  }
   const check = (view: RequestStatus | undefined): RequestStatus => {
     if (view !== undefined) return view;
     // The token vouches for the id: it was made here, and tells when its life ends.

@@ -29,7 +29,7 @@ export const LIMIT_RESPONSES: Json = {
   },
   Unavailable: {
     description: "The server cannot take it now, or has as much as it takes; the code is in X-Error-Code.",
-    headers: { ...CODE, ...RETRY_AFTER },
+    headers: { ...CODE, ...RETRY_AFTER, ...RATE_LIMIT },
     content: CONTENT,
   },
 };
