@@ -246,7 +246,7 @@ export class Sender implements AsyncDisposable {
 
   async #send(place: Place, delivery: Delivery): Promise<void> {
     const at = this.#options.clock.now();
-    const posted = await this.#post(delivery, at);
+    const posted = await this.#post(delivery);
     if (posted === undefined) return this.#leaveUntried(place);
     if (delivery.tries === 0) this.#options.metrics.webhookFirstTried((at - delivery.outcome.finishedAt) / 1000);
     const now = this.#options.clock.now();
@@ -258,11 +258,12 @@ export class Sender implements AsyncDisposable {
     this.#leave(place);
   }
 
-  async #post(delivery: Delivery, now: number): Promise<Posted | undefined> {
+  async #post(delivery: Delivery): Promise<Posted | undefined> {
     const { poster, secrets, log } = this.#options;
     try {
       const body = webhookBody(delivery);
-      const signed = signedHeaders(delivery.id, now, body, secrets.secretsOf(delivery.owner));
+      // Not this process's clock, which stands still while the machine sleeps: a receiver holds the time against its own.
+      const signed = signedHeaders(delivery.id, Date.now(), body, secrets.secretsOf(delivery.owner));
       const headers = { "content-type": "application/json", "user-agent": "inferq", ...signed };
       return await poster.post(new URL(delivery.url), headers, body);
     } catch (err) {

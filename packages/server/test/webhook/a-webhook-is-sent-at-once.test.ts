@@ -22,9 +22,19 @@ test("an outcome is posted at once, with the facts as its body and the request's
     "content-length": String(Buffer.byteLength(body)),
     "user-agent": "inferq",
     "webhook-id": id,
-    "webhook-timestamp": String(Math.floor(t.clock.now() / 1000)),
+    "webhook-timestamp": expect.stringMatching(/^\d+$/),
     "webhook-signature": expect.stringMatching(/^v1,[A-Za-z0-9+/]{43}=$/),
   });
+});
+
+test("the time that is signed is this machine's, though it slept since the server began to count: receivers compare it with theirs", async () => {
+  await using there = await receiver();
+  await using t = openSender();
+  const before = Math.floor(Date.now() / 1000);
+  await t.until(await t.outcome(there.url), ({ state }) => state === "delivered");
+  const signed = Number(there.hits[0]!.headers["webhook-timestamp"]);
+  expect(signed).toBeGreaterThanOrEqual(before);
+  expect(signed).toBeLessThanOrEqual(Date.now() / 1000);
 });
 
 test("what came to its outcome before the start is sent with the start", async () => {

@@ -1,5 +1,5 @@
 /** What a receiver answers, and what becomes of its webhook. */
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { nextTry, retryAfterMs, TRIED_FOR_MS } from "../../src/webhook/schedule.ts";
 import { openSender } from "./open.ts";
 import { receiver } from "./receiver.ts";
@@ -10,6 +10,8 @@ const HOUR = 3_600 * SECOND;
 test("it is tried again until it gets through, with the same id and body, and a time of its own in each signature", async () => {
   await using there = await receiver((response, _hit, count) => response.writeHead(count < 4 ? 500 : 200).end());
   await using t = openSender();
+  const wall = vi.spyOn(Date, "now").mockImplementation(() => t.clock.now());
+  onTestFinished(() => wall.mockRestore());
   const id = await t.outcome(there.url);
   const delivery = await t.waited(id, ({ state }) => state !== "pending");
 
