@@ -52,6 +52,8 @@ interface Host {
   quick: boolean;
   /** The store may have more that is due than what is in flight. */
   more: boolean;
+  /** The latest delivery that was put behind the others. */
+  newest: string | null;
   /** While the store is read for it: what was in flight at any time since that began. */
   reading: Set<string> | null;
   usedAt: number;
@@ -160,8 +162,10 @@ export class Sender implements AsyncDisposable {
   #hint(id: string, name: string): void {
     const host = this.#host(name);
     // Behind those that wait for the same host already, and once what is in flight has ended.
-    if (host.more || host.inFlight.has(id) || !this.#admits(host)) host.more = true;
-    else void this.#watched(() => this.#sendOne(this.#enter(host, id)));
+    if (host.more || host.inFlight.has(id) || !this.#admits(host)) {
+      host.more = true;
+      host.newest = id;
+    } else void this.#watched(() => this.#sendOne(this.#enter(host, id)));
   }
 
   async #sendOne(place: Place): Promise<void> {
@@ -182,6 +186,14 @@ export class Sender implements AsyncDisposable {
     const { deliveries, clock } = this.#options;
     if (host.reading !== null || !this.#admits(host)) {
       host.more = true;
+      return;
+    }
+    const { newest } = host;
+    host.newest = null;
+    if (host.breaker.open && newest !== null && !host.inFlight.has(newest)) {
+      // The oldest may all be for one path of somebody's that is broken, while the host takes what others send.
+      host.more = true;
+      void this.#watched(() => this.#sendOne(this.#enter(host, newest)));
       return;
     }
     host.more = false;
@@ -217,6 +229,7 @@ export class Sender implements AsyncDisposable {
       inFlight: new Set(),
       quick: false,
       more: false,
+      newest: null,
       reading: null,
       usedAt: this.#options.clock.now(),
     };

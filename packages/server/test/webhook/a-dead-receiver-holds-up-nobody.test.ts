@@ -59,7 +59,7 @@ test("a host that fails again and again is left alone, then tried with one webho
   expect(there.hits).toHaveLength(5);
 
   t.clock.advance(1.25 * SECOND);
-  await t.until(ids[5]!, ({ tries }) => tries === 1);
+  await t.until(ids.at(-1)!, ({ tries }) => tries === 1);
   await t.sender.poll();
   expect(there.hits).toHaveLength(6);
 
@@ -81,6 +81,17 @@ test("what its host's trouble held back for 24 hours is given up without a try",
   t.clock.advance(24 * 3_600 * SECOND + 1);
   await t.sender.tidy();
   expect(await t.deliveries.get(waiting)).toMatchObject({ state: "failed" });
+});
+
+test("a host that takes one and fails with another is asked with the newest: those before may be a path that is broken for good", async () => {
+  await using there = await receiver((response, { path }) => response.writeHead(path === "/broken" ? 500 : 200).end());
+  await using t = openSender();
+  for (let i = 0; i < 5; i++) await t.until(await t.outcome(`${there.url}/broken`), ({ tries }) => tries === 1);
+  for (let i = 0; i < 100; i++) await t.outcome(`${there.url}/broken`);
+  const well = await t.outcome(`${there.url}/well`);
+  t.clock.advance(1.25 * SECOND);
+  expect(await t.until(well, ({ tries }) => tries === 1)).toMatchObject({ state: "delivered" });
+  expect(there.hits.slice(5).map(({ path }) => path)[0]).toBe("/well");
 });
 
 test("an answer that is not the host's trouble opens no breaker: others have receivers at the same host", async () => {
