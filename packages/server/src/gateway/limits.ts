@@ -33,7 +33,9 @@ export interface Limits {
   leave(caller: ApiKey, model: CatalogEntry, id: string | null): void;
   /** Throws `disk_full`. */
   checkDisk(): void;
-  /** Tells what is left of its limits to a caller that has some. */
+  /** Adds to `headers`, names and values in turn, what is left of the caller's limits, where it has some. */
+  addTo(headers: string[], caller: ApiKey): void;
+  /** The same, set on `response`. */
   describe(caller: ApiKey, response: ServerResponse): void;
 }
 
@@ -59,6 +61,7 @@ interface ModelState {
 const UNKNOWN_SECONDS = 5;
 /** Nobody is sent away for longer: an estimate is none for so long. */
 const MOST_SECONDS = 60;
+const NO_HEADERS: Readonly<Record<string, string>> = {};
 /** A limit that goes on being met is told so often, for each key or model. */
 const TELL_EVERY_MS = 60_000;
 
@@ -144,6 +147,9 @@ export function limiter({ store, settings, disk, clock, logger, metrics }: Limit
     }
     return quotas;
   };
+
+  const headersFor = (caller: ApiKey): Readonly<Record<string, string>> =>
+    rateOf(caller) === undefined && inFlightOf(caller) === null ? NO_HEADERS : rateLimitHeaders(quotasOf(caller));
 
   /** Makes the error, counts it, and tells of it now and then. */
   const refuse = (
@@ -239,9 +245,11 @@ export function limiter({ store, settings, disk, clock, logger, metrics }: Limit
     checkDisk() {
       if (disk.isFull) throw refuse("disk_full", {}, { limit: settings.diskReserveBytes }, UNKNOWN_SECONDS, []);
     },
+    addTo(headers, caller) {
+      for (const [name, value] of Object.entries(headersFor(caller))) headers.push(name, value);
+    },
     describe(caller, response) {
-      if (rateOf(caller) === undefined && inFlightOf(caller) === null) return;
-      for (const [name, value] of Object.entries(rateLimitHeaders(quotasOf(caller)))) response.setHeader(name, value);
+      for (const [name, value] of Object.entries(headersFor(caller))) response.setHeader(name, value);
     },
   };
 }
