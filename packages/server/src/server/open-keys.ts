@@ -9,7 +9,7 @@ import { sqliteKeys } from "../store/sqlite/keys.ts";
 /** The keys of a data directory, which is made if it is missing. Throws `StartError` if it cannot be used. */
 export function openKeys(dataDir: string, clock: Clock): KeyStore {
   try {
-    mkdirSync(dataDir, { recursive: true });
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     return sqliteKeys(dataDir, clock);
   } catch (error) {
     throw new StartError(openingFault(join(dataDir, "keys.db"), error), { cause: error });

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { MIGRATIONS, openForWriting } from "../../src/store/sqlite/schema.ts";
@@ -34,6 +34,12 @@ it("finds everything again after a stop, and knows that it was clean", async () 
   expect(await store.lease(one)).toEqual([]);
   clock.advance(5_000);
   expect((await store.lease(one)).map(({ id }) => id)).toEqual([delayed.id]);
+});
+
+it("makes a data directory that its user alone can read", async () => {
+  const path = join(directory(), "data");
+  await using _store = await sqliteStore({ directory: path, clock: manualClock() });
+  expect(statSync(path).mode & 0o777).toBe(0o700);
 });
 
 it("answers at once with 200,000 waiting, takes more, and then leases in their order", async () => {

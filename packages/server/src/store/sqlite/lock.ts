@@ -12,7 +12,7 @@ const SQLITE_BUSY = 5;
  */
 export function lockDirectory(directory: string): () => void {
   try {
-    mkdirSync(directory, { recursive: true });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const file = join(directory, "lock.db");
     const db = new DatabaseSync(file, { timeout: 0 });
     try {
