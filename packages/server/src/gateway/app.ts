@@ -79,7 +79,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   const accept = accepter(context, enqueue);
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
-  const waits = waiter(store, ({ req }) => context.identify(req) !== undefined);
+  const waits = waiter(store, ({ req }) => context.identify(req, "any") !== undefined);
   const hub = eventHub(context);
   let closing = false;
   const app = fastify({

@@ -10,8 +10,8 @@ import type { ApiKey, FoundKey, KeyStore, Scope } from "../store/keys.ts";
 /** What tells who calls. */
 export type Call = Pick<IncomingMessage, "headers" | "socket">;
 
-/** The caller's key, or undefined if there is none or it is none by now. Cheap enough for every poll, and to be asked again of whoever stays. */
-export type Identify = (call: Call) => ApiKey | undefined;
+/** The caller's key, or undefined if there is none, it is none by now, or has not the scope. Cheap enough for every poll, and to be asked again of whoever stays. */
+export type Identify = (call: Call, scope: Scope | "any") => ApiKey | undefined;
 
 /** Answers the caller's key. Throws `missing_key`, `invalid_key`, or `scope_missing`; `any`: whatever it may do. */
 export type Authenticate = (call: Call, scope: Scope | "any") => ApiKey;
@@ -79,19 +79,24 @@ export function doorkeeper(
     return found.key;
   };
 
-  /** The key with this secret, if it is one by now. */
-  const keyWith = (secret: string, call: Call): ApiKey | undefined => {
+  const remember = (secret: string, call: Call): ApiKey | undefined => {
     const known = remembered.get(secret);
     if (known === undefined) return lookUp(secret, call);
     return known.until === Infinity || known.until > clock.now() ? known.key : undefined;
   };
 
-  const identify: Identify = (call) => {
+  /** The key with this secret, if it is one by now. */
+  const keyWith = (secret: string, call: Call): ApiKey | undefined => {
+    const key = remember(secret, call);
+    if (key !== undefined) guard.usedWell(call, secret);
+    return key;
+  };
+
+  const identify: Identify = (call, scope) => {
     const secret = secretOf(call.headers);
     if (secret === "" || (guard.isAlert && guard.keepsOut(call, secret))) return undefined;
     const key = keyWith(secret, call);
-    if (key !== undefined) guard.usedWell(call, secret);
-    return key;
+    return key !== undefined && has(key, scope) ? key : undefined;
   };
 
   const authenticate: Authenticate = (call, scope) => {
@@ -99,20 +104,21 @@ export function doorkeeper(
     if (secret === "") throw new InferqError("missing_key");
     if (guard.isAlert && guard.keepsOut(call, secret)) throw guard.refusal(call);
     const key = keyWith(secret, call);
-    if (key !== undefined) guard.usedWell(call, secret);
-    else {
+    if (key === undefined) {
       const found = find(hash("sha256", secret));
       // Whoever has one that has ended did not guess it; a hundred clients that still use it keep no new one out.
       const refusal = found === undefined ? guard.wrong(call) : undefined;
       throw refusal ?? new RefusedKeyError("invalid_key", found?.ends ?? "unknown", found?.key ?? null);
     }
-    if (scope !== "any" && !key.scopes.includes(scope)) {
-      throw new RefusedKeyError("scope_missing", "scope", key, { scope });
-    }
+    if (!has(key, scope)) throw new RefusedKeyError("scope_missing", "scope", key, { scope });
     return key;
   };
 
   return { identify, authenticate };
+}
+
+function has({ scopes }: ApiKey, scope: Scope | "any"): boolean {
+  return scope === "any" || scopes.includes(scope);
 }
 
 /** Whether `key` may use `model`: its list may have any of the model's names. */

@@ -114,10 +114,7 @@ function begin(
   response.writeHead(200, byToken ? HEAD : [...HEAD, "link", link]);
   if (request.method === "HEAD") return void response.end();
   const { owner } = view;
-  const mayFollow = (): boolean => {
-    const key = identify(request);
-    return key?.owner === owner && key.scopes.includes("read");
-  };
+  const mayFollow = (): boolean => identify(request, "read")?.owner === owner;
   hub.follow(view, {
     response,
     after: lastIdOf(request),

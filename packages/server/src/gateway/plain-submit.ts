@@ -33,8 +33,8 @@ export function plainSubmit(
     if (request.method !== "POST" || !request.url!.startsWith(START) || !isPlain(request)) return undefined;
     const model = models.find(request.url!.slice(START.length));
     if (model === undefined || model.state.type === "failed") return undefined;
-    const caller = identify(request);
-    if (caller === undefined || !caller.scopes.includes("submit") || !mayUse(caller, model)) return undefined;
+    const caller = identify(request, "submit");
+    if (caller === undefined || !mayUse(caller, model)) return undefined;
     const options = submitOptions(request.headers, model, settings);
     const base = baseOf(request);
     if (!limits.lets(caller, model)) return undefined;

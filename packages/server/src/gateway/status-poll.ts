@@ -28,11 +28,11 @@ export function statusPoll(
     if (headers["prefer"] !== undefined) return undefined; // it may ask to wait: wait-poll.ts
     if (!url.startsWith(START) || !url.endsWith(END)) return undefined;
     const id = url.slice(START.length, START.length + ID_LENGTH);
-    const key = identify(request);
-    if (key === undefined || !key.scopes.includes("read")) return undefined;
+    const owner = identify(request, "read")?.owner;
+    if (owner === undefined) return undefined;
     const view = store.status(id);
     if (view === undefined || view instanceof Promise) return undefined;
-    if (view.owner !== key.owner || view.status === "FAILED") return undefined;
+    if (view.owner !== owner || view.status === "FAILED") return undefined;
     return view;
   };
 

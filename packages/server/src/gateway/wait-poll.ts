@@ -30,10 +30,9 @@ export function waitPoll(
     const found = POLL.exec(url!);
     const id = found?.[1] ?? found?.[2] ?? "";
     if (!isId(id)) return undefined;
-    const key = identify(request);
+    const owner = identify(request, "read")?.owner;
     const seconds = waitWish(request, settings.waitLimitSeconds);
-    if (key === undefined || !key.scopes.includes("read") || seconds === 0) return undefined;
-    return { id, owner: key.owner, seconds };
+    return owner === undefined || seconds === 0 ? undefined : { id, owner, seconds };
   };
 
   const isOwn = async ({ id, owner }: Wish): Promise<boolean> => {
