@@ -1,6 +1,6 @@
 /** A client of a stream of events, who reads one when it is asked to; and the run that tells. */
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { EventLog, RunEvent } from "../../src/store/events.ts";
 import type { Lease } from "../../src/store/store.ts";
 
@@ -24,12 +24,13 @@ export interface Following extends Disposable {
   readonly response: IncomingMessage;
 }
 
-/** Opens the stream at `path`. */
+/** Opens the stream at `path`; it is closed after the test at the latest. */
 export async function follow(port: number, path: string, headers: Record<string, string>): Promise<Following> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const call = httpRequest({ port, host: "127.0.0.1", path, headers, agent: false }, resolve);
     call.on("error", reject).end();
   });
+  onTestFinished(() => void response.destroy());
   let raw = "";
   const pieces = (async function* read(): AsyncGenerator<Told> {
     let left = "";

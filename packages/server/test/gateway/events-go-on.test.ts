@@ -6,21 +6,16 @@ import { follow, run, type Following, type Told } from "./event-client.ts";
 import { type Gateway, KEY, startGateway, TestClock } from "./harness.ts";
 
 let gateway: Gateway;
-let clients: Following[];
 beforeEach(async () => {
   gateway = await startGateway();
-  clients = [];
 });
 afterEach(async () => {
-  for (const client of clients) client[Symbol.dispose]();
   await gateway[Symbol.asyncDispose]();
 });
 
 async function open(id: string, lastId?: string, at: Gateway = gateway): Promise<Following> {
   const headers = { "x-api-key": KEY, ...(lastId !== undefined && { "last-event-id": lastId }) };
-  const client = await follow(at.port, `/v2/requests/${id}/events`, headers);
-  clients.push(client);
-  return client;
+  return await follow(at.port, `/v2/requests/${id}/events`, headers);
 }
 
 async function complete({ id, token }: Lease): Promise<void> {

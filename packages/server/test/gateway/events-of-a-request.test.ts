@@ -5,20 +5,15 @@ import { type Following, follow, run, type Told } from "./event-client.ts";
 import { type Gateway, KEY, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
-let clients: Following[];
 beforeEach(async () => {
   gateway = await startGateway();
-  clients = [];
 });
 afterEach(async () => {
-  for (const client of clients) client[Symbol.dispose]();
   await gateway[Symbol.asyncDispose]();
 });
 
 async function open(id: string): Promise<Following> {
-  const client = await follow(gateway.port, `/v2/requests/${id}/events`, { "x-api-key": KEY });
-  clients.push(client);
-  return client;
+  return await follow(gateway.port, `/v2/requests/${id}/events`, { "x-api-key": KEY });
 }
 
 async function complete({ id, token }: Lease, text: string): Promise<void> {

@@ -5,20 +5,15 @@ import { follow, type Following } from "./event-client.ts";
 import { type Answer, type Gateway, ID_SECRET, KEY, OTHER_KEY, send, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
-let clients: Following[];
 beforeEach(async () => {
   gateway = await startGateway();
-  clients = [];
 });
 afterEach(async () => {
-  for (const client of clients) client[Symbol.dispose]();
   await gateway[Symbol.asyncDispose]();
 });
 
 async function open(path: string, headers: Record<string, string> = {}): Promise<Following> {
-  const client = await follow(gateway.port, path, headers);
-  clients.push(client);
-  return client;
+  return await follow(gateway.port, path, headers);
 }
 
 /** The path and query of the events in an answer's Link header. */
@@ -73,7 +68,6 @@ test("a token is good for an hour, and a stream that it has opened goes on", asy
   const id = String(answer.json()["request_id"]);
   for (const method of ["HEAD", "GET"]) {
     const fresh = await follow(gateway.port, `/v2/requests/${id}/events`, { "x-api-key": KEY, "x-method": method });
-    clients.push(fresh);
     expect((await (await open(eventsOf(fresh))).next()).data["status"]).toBe("PROCESSING");
   }
 });
