@@ -1,6 +1,6 @@
 /**
- * The way into the repository: `npm start`, `npm test`, `npm run check` and `npm run bench` all come
- * through here. Plain JavaScript without dependencies, because it runs on whatever Node (20 and up)
+ * The way into the repository: `npm start`, `npm test`, `npm run check`, `npm run bench` and `npm run torture`
+ * all come through here. Plain JavaScript without dependencies, because it runs on whatever Node (20 and up)
  * the machine has, before anything is installed. It installs the npm packages once, and then hands
  * over to the Node that package-lock.json pins.
  */
@@ -49,6 +49,7 @@ const COMMANDS = {
   test: ["scripts/run-tests.ts"],
   check: ["scripts/check.ts"],
   bench: ["bench/run.ts"],
+  torture: ["torture/run.ts"],
 };
 
 if (Number(process.versions.node.split(".")[0]) < 20) {
