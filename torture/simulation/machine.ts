@@ -9,15 +9,26 @@ import type { Random } from "./random.ts";
 /** Taken before the simulation puts its own in their place. */
 const realTurn = setImmediate;
 
-/** What dies as a whole: a server with its workers, or a client. What it still awaited never comes. */
+/** What dies as a whole: a server, or a client. What it still awaited never comes. */
 export class Process {
   readonly name: string;
+  /** A thread or a worker dies with the process that it is of, and stands still when that does; on its own it stands still alone. */
+  readonly host: Process | null;
   isAlive = true;
-  /** Until this time nothing falls due for it: it stands still. */
+  /** Until this time nothing falls due for it: it stands still, or is not done yet with what it does. */
   stalledUntil = 0;
 
-  constructor(name: string) {
+  constructor(name: string, host: Process | null = null) {
     this.name = name;
+    this.host = host;
+  }
+
+  get lives(): boolean {
+    return this.isAlive && (this.host === null || this.host.isAlive);
+  }
+
+  get busyUntil(): number {
+    return this.host === null ? this.stalledUntil : Math.max(this.stalledUntil, this.host.stalledUntil);
   }
 }
 
@@ -28,7 +39,8 @@ export interface Due {
 
 interface Event extends Due {
   at: number;
-  readonly order: number;
+  /** Decides among those of one time. */
+  order: number;
   readonly process: Process;
   action: (() => void) | null;
 }
@@ -39,11 +51,20 @@ export class Machine {
   /** Milliseconds since the machine was switched on. Never goes backwards. */
   time = 0;
   /** What the wall clock says, less `time`: whoever sets it makes it jump. */
-  wallOffset = Date.UTC(2026, 0, 1);
+  wallOffset: number = Date.UTC(2026, 0, 1);
   steps = 0;
   /** On whose behalf code runs now. */
   current: Process;
+  /** Told of what a step threw, or left rejected: it would have ended its process. */
+  onUncaught: (error: unknown) => void = (error) => {
+    throw error;
+  };
+  /** Told of each step and each `note`; for people who replay a seed. */
+  onNote: ((text: string) => void) | null = null;
+  /** Of all steps and notes so far: what is the same in two runs of one seed. */
+  digest = 0;
   readonly #queue: Event[] = []; // a binary heap
+  #sequence = 1;
 
   constructor(random: Random, disk: Disk, first: Process) {
     this.random = random;
@@ -51,22 +72,35 @@ export class Machine {
     this.current = first;
   }
 
-  /** Lets `action` fall due for the current process in `ms`. */
+  /** Lets `action` fall due for the current process in `ms`; among those of one time by chance. */
   after(ms: number, action: () => void): Due {
-    const event: Event = {
-      at: this.time + Math.max(0, ms),
-      order: this.random.next(),
-      process: this.current,
-      action,
-      cancel() {
-        event.action = null;
-      },
-    };
-    push(this.#queue, event);
-    return event;
+    return this.#push(this.current, ms, this.random.next(), action);
   }
 
-  /** Runs `work` on behalf of `process`: whatever it starts belongs to that. */
+  /** The same, behind all that fall due at that time already: as timers do. */
+  afterInOrder(ms: number, action: () => void): Due {
+    return this.#push(this.current, ms, this.#sequence++, action);
+  }
+
+  /** Lets `action` fall due for another process, `ms` after the present one is done with what it does now. */
+  send(to: Process, ms: number, action: () => void): void {
+    this.#push(to, ms, this.random.next(), action);
+  }
+
+  /** What runs now takes so long: nothing else falls due for its process before. */
+  linger(ms: number): void {
+    const { current, time } = this;
+    current.stalledUntil = Math.max(time, current.stalledUntil) + ms;
+  }
+
+  /** Something worth telling of has happened. */
+  note(text: string): void {
+    this.#mix(text.length);
+    for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i));
+    this.onNote?.(`${this.time.toFixed(3).padStart(14)} ${this.current.name}: ${text}`);
+  }
+
+  /** Runs `work` on behalf of `process`: whatever it starts before it first awaits belongs to that. */
   as<T>(process: Process, work: () => T): T {
     const before = this.current;
     this.current = process;
@@ -79,28 +113,54 @@ export class Machine {
 
   /** Takes steps until `isOver`. Answers false if nothing is due any more before that. */
   async run(isOver: () => boolean): Promise<boolean> {
-    while (!isOver()) if (!(await this.#step())) return false;
+    while (!isOver()) {
+      const event = this.#next();
+      if (event === undefined) return false;
+      this.time = Math.max(this.time, event.at);
+      this.steps += 1;
+      this.current = event.process;
+      this.#mix(this.time);
+      try {
+        event.action!();
+      } catch (error) {
+        this.onUncaught(error);
+      }
+      // A turn of the real event loop: every promise that this settles is followed to its end.
+      await new Promise<void>((resolve) => realTurn(resolve));
+    }
     return true;
   }
 
-  async #step(): Promise<boolean> {
+  #push(process: Process, ms: number, order: number, action: () => void): Due {
+    const at = Math.max(this.time, this.current.busyUntil) + Math.max(0, ms);
+    const event: Event = {
+      at,
+      order,
+      process,
+      action,
+      cancel() {
+        event.action = null;
+      },
+    };
+    push(this.#queue, event);
+    return event;
+  }
+
+  #next(): Event | undefined {
     for (let event; (event = pop(this.#queue)) !== undefined;) {
       const { process, action } = event;
-      if (action === null || !process.isAlive) continue;
-      if (process.stalledUntil > Math.max(this.time, event.at)) {
-        event.at = process.stalledUntil;
-        push(this.#queue, event);
-        continue;
-      }
-      this.time = Math.max(this.time, event.at);
-      this.steps += 1;
-      this.current = process;
-      action();
-      // A turn of the real event loop: every promise that this settles is followed to its end.
-      await new Promise<void>((resolve) => realTurn(resolve));
-      return true;
+      if (action === null || !process.lives) continue;
+      const until = process.busyUntil;
+      if (until <= Math.max(this.time, event.at)) return event;
+      event.at = until;
+      event.order = this.#sequence++; // they come in their order, and keep it
+      push(this.#queue, event);
     }
-    return false;
+    return undefined;
+  }
+
+  #mix(value: number): void {
+    this.digest = (Math.imul(this.digest ^ value, 0x85ebca6b) ^ (this.digest >>> 13) ^ (value * 1024)) >>> 0;
   }
 }
 
