@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Config } from "inferq";
 import type { Figure } from "./figures.ts";
-import { type Bench, LANES, SLEEPING, SUBMIT, against, queued, timing, waiting } from "./measure.ts";
+import { type Bench, LANES, SLEEPING, SUBMIT, TEXT, against, inline, queued, timing, waiting } from "./measure.ts";
 import { Server, load } from "./processes.ts";
 
 /** Limits that are looked at and never reached. */
@@ -37,7 +37,26 @@ export async function comparedToAnother(bench: Bench): Promise<Figure[]> {
   return [
     await compare("status polls with keys, limits and ownership checked", 0.9, poll),
     await compare("durable submits at 64 in flight", 0.9, submit),
+    await completions(bench, other, rounds),
   ];
+}
+
+/** The main job: from a submit to its outcome read, on servers whose model is free. */
+async function completions(bench: Bench, other: string, rounds: number): Promise<Figure> {
+  await using server = await Server.start(bench.ground, inline);
+  await using before = await Server.start(bench.ground, inline, bench.ground.directory(other), "/readyz", other);
+  const complete = (one: Server) =>
+    load({ ...timing(bench, one.port), kind: "complete", path: SUBMIT, body: TEXT, outstanding: LANES, pollMs: 5 });
+  return {
+    what: `completions at 64 in flight, against ${other}`,
+    target: { atLeast: 0.95 },
+    ...(await against(
+      "the other",
+      rounds,
+      () => complete(server),
+      () => complete(before),
+    )),
+  };
 }
 
 function checkoutOf(path: string | undefined): string {
