@@ -204,6 +204,11 @@ export class Disk {
     return disk;
   }
 
+  /** Order of the last change. For `OpenFile`. */
+  get latest(): number {
+    return this.#changes;
+  }
+
   /** Tells of an operation. For what stands in for a file module and answers something that the disk does not know. */
   begin(operation: Operation): void {
     if (operation.changes) this.operations += 1;
@@ -292,15 +297,24 @@ export class OpenFile {
 
   /** Makes a file's bytes, or a directory's names, durable. */
   sync(): void {
+    this.beginSync()();
+  }
+
+  /** Begins an fsync that takes its time: what is there now is durable when the answer is called. */
+  beginSync(): () => void {
     try {
       this.#disk.begin({ name: "fsync", path: this.path, changes: true });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EIO" && this.#inode instanceof FileInode) {
-        this.#inode.forget(this.#disk.random);
-      }
+      if ((error as NodeJS.ErrnoException).code === "EIO") this.failSync();
       throw error;
     }
-    this.#inode.sync();
+    const latest = this.#disk.latest;
+    return () => this.#inode.sync(latest);
+  }
+
+  /** An fsync of it has failed. */
+  failSync(): void {
+    if (this.#inode instanceof FileInode) this.#inode.forget(this.#disk.random);
   }
 
   stat(): Stat {

@@ -82,10 +82,10 @@ export class FileInode {
     this.pending.push(change);
   }
 
-  /** What is written is durable. */
-  sync(): void {
-    for (const change of this.pending) applyTo(this.durable, change);
-    this.pending = [];
+  /** What is written is durable, up to the change of that order. */
+  sync(latest: number): void {
+    for (const change of this.pending) if (change.order <= latest) applyTo(this.durable, change);
+    this.pending = this.pending.filter(({ order }) => order > latest);
   }
 
   /** An fsync has failed: Linux takes what it could not write for written (fsync(2), NOTES), so that no later fsync writes it. It is still read back. */
@@ -121,14 +121,14 @@ export class DirectoryInode {
   }
 
   /**
-   * Its names are durable. A file that was moved elsewhere is not: that takes an fsync of the
+   * Its names are durable, up to the change of that order. A file that was moved elsewhere is not: that takes an fsync of the
    * directory that it was moved into, and until then it may be found here again, or there.
    */
-  sync(): void {
+  sync(latest: number): void {
     const still: NameChange[] = [];
     for (const change of this.pending) {
-      const { from, to } = change;
-      if (to !== null && to.directory !== this) {
+      const { from, to, order } = change;
+      if (order > latest || (to !== null && to.directory !== this)) {
         still.push(change);
         continue;
       }
