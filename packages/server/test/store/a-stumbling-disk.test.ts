@@ -35,6 +35,23 @@ it("a lease that was handed out and never written does not share its number with
   expect(await store.get(asked.id)).toMatchObject({ leases: 3 });
 });
 
+it("nor with the next where the disk stumbles a second time before that", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const submission = submissionMaker(clock);
+  const asked = submission();
+  await using store = await sqliteStore({ directory: path, clock });
+  await store.enqueue(asked);
+  for (const wanted of [() => store.lease(wish), () => Promise.resolve()]) {
+    const mend = breakFile(path);
+    await wanted();
+    await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+    mend();
+    await mended(store);
+  }
+  expect(await store.lease({ ...wish, durable: true })).toMatchObject([{ id: asked.id, attempt: 2 }]);
+});
+
 it("what a run tells is taken while its lease stands, and not where that could not be written", async () => {
   const path = directory();
   const clock = manualClock();

@@ -27,7 +27,7 @@ export class LiveQueue {
   readonly #listeners = new Set<(wake: Wake) => void>();
   readonly #recentInputs = new RecentInputs();
   #index = new RequestIndex();
-  /** Attempts handed out whose leases could not be written: their runs go on, so their numbers are spent. */
+  /** Attempts handed out whose leases could not be written: their runs go on, so their numbers are spent until a later one is in the file. */
   readonly #unwritten = new Map<string, number>();
   /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
   #fresh = true;
@@ -132,8 +132,10 @@ export class LiveQueue {
         this.#recentInputs.remember(id, operation[5], operation[17]);
         queued.add(operation[3]);
       } else if (answer === true && ENDS.has(operation[0])) finished.push(id);
-      else if (answer === true && operation[0] === m.LEASE) changed.push(id);
-      else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
+      else if (answer === true && operation[0] === m.LEASE) {
+        if (this.#unwritten.size > 0) this.#unwritten.delete(id);
+        changed.push(id);
+      } else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
       else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
@@ -141,6 +143,7 @@ export class LiveQueue {
       }
     }
     if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
+    if (this.#unwritten.size > 0) for (const id of finished) this.#unwritten.delete(id);
     this.#wake(queued, changed, finished);
     this.#armDueTimer();
   }
@@ -191,8 +194,9 @@ export class LiveQueue {
     if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
     index.loaded(this.#clock.now());
     this.#fresh = false;
-    for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);
-    this.#unwritten.clear();
+    for (const [id, attempt] of this.#unwritten) {
+      if (!index.skipAttempts(id, attempt)) this.#unwritten.delete(id);
+    }
     this.#armDueTimer();
   }
 

@@ -188,13 +188,14 @@ export class RequestIndex {
     this.#run(slot);
   }
 
-  /** Attempts of `id` up to this number were handed out, though the file may know of fewer. */
-  skipAttempts(id: string, leases: number): void {
+  /** Attempts of `id` up to this number were handed out. Answers whether the file knows of fewer. */
+  skipAttempts(id: string, leases: number): boolean {
     const slots = this.#slots;
     const slot = slots.find(id);
-    if (slot < 0 || slots.leases[slot]! >= leases) return;
+    if (slot < 0 || slots.leases[slot]! >= leases) return false;
     if (slots.leases[slot] === 0) slots.startedAt[slot] = NaN; // no deadline any more: it was started
     slots.leases[slot] = leases;
+    return true;
   }
 
   completed(id: string, inferenceMs: number, now: number): void {
