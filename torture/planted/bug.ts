@@ -1,0 +1,10 @@
+import type { Edit } from "../simulation/load.ts";
+
+/** A fault that somebody might make in the server's text, and that breaks a promise. */
+export interface PlantedBug {
+  /** What the change is. */
+  readonly name: string;
+  /** What it breaks, and when. */
+  readonly why: string;
+  readonly edits: readonly Edit[];
+}
