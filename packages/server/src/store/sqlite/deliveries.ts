@@ -24,22 +24,22 @@ export interface SqliteDeliveriesOptions {
   readonly clock: Clock;
   /** Sends an operation to the writer. */
   readonly submit: (operation: Operation) => Promise<Answer>;
-  /** Throws while the file is closed. */
-  readonly reader: () => DeliveryReader;
+  /** Answers what is read. Throws where the file cannot be read. */
+  readonly read: <T>(read: (reader: DeliveryReader) => T) => T;
 }
 
 /** Deliveries are read from the file, for nobody asks for them often; only how many are pending is in memory. */
 export class SqliteDeliveries implements DeliveryStore {
   readonly #clock: Clock;
   readonly #submit: (operation: Operation) => Promise<Answer>;
-  readonly #reader: () => DeliveryReader;
+  readonly #read: SqliteDeliveriesOptions["read"];
   readonly #listeners = new Set<(id: string, host: string) => void>();
   #pending = 0;
 
-  constructor({ clock, submit, reader }: SqliteDeliveriesOptions) {
+  constructor({ clock, submit, read }: SqliteDeliveriesOptions) {
     this.#clock = clock;
     this.#submit = submit;
-    this.#reader = reader;
+    this.#read = read;
   }
 
   get pending(): number {
@@ -55,7 +55,7 @@ export class SqliteDeliveries implements DeliveryStore {
   async dueHosts(now: number, after: string | null, limit: number): Promise<readonly string[]> {
     const due: string[] = [];
     for (let last = after ?? ""; ;) {
-      const hosts = this.#reader().hosts(last, STEP_HOSTS);
+      const hosts = this.#read((reader) => reader.hosts(last, STEP_HOSTS));
       due.push(...hosts.filter(([, dueAt]) => dueAt <= now).map(([host]) => host));
       if (hosts.length < STEP_HOSTS || due.length >= limit) return due.slice(0, limit);
       last = hosts.at(-1)![0];
@@ -64,18 +64,19 @@ export class SqliteDeliveries implements DeliveryStore {
   }
 
   async due(host: string, now: number, limit: number): Promise<readonly Delivery[]> {
-    return this.#reader().due(host, now, limit);
+    return this.#read((reader) => reader.due(host, now, limit));
   }
 
   async get(id: string): Promise<Delivery | undefined> {
-    return isId(id) ? this.#reader().get(id, this.#clock.now()) : undefined;
+    return isId(id) ? this.#read((reader) => reader.get(id, this.#clock.now())) : undefined;
   }
 
   async list(wish: DeliveryWish): Promise<DeliveryPage> {
     const most = wish.limit + 1;
     const deliveries: ListedDelivery[] = [];
     for (let asked = wish; ;) {
-      const { found, next } = this.#reader().list(asked, this.#clock.now(), Math.max(most, STEP_ROWS));
+      const rows = Math.max(most, STEP_ROWS);
+      const { found, next } = this.#read((reader) => reader.list(asked, this.#clock.now(), rows));
       deliveries.push(...found.slice(0, most - deliveries.length));
       if (deliveries.length === most || next === null) break;
       asked = { ...wish, before: next };

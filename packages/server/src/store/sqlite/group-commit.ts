@@ -5,7 +5,7 @@ import { GIVE_UP, VACUUM } from "./messages.ts";
 import type { Answer, FromWriter, Operation, ToWriter } from "./messages.ts";
 
 /** Waits before the file is opened again after failures with no COMMIT between them, ms; the last one repeats. */
-const REOPEN_DELAYS_MS = [50, 200, 1_000, 5_000];
+const REOPEN_DELAYS_MS = [50, 200, 1_000];
 
 /** Commits whose durations are kept until somebody asks: a minute of the busiest. Unasked for, they are forgotten. */
 const DURATIONS_KEPT = 64 * 1024;
@@ -38,7 +38,7 @@ export interface GroupCommitHooks {
   committed(batch: readonly Committed[]): void;
   /** What is known of deliveries: when the file was opened, and with each commit. */
   deliveries(news: DeliveryNews): void;
-  /** A COMMIT failed, or the writer died: let go of the file. */
+  /** A COMMIT failed, or the writer died: nothing is written until `reopened`. */
   broken(): void;
   /** The file is open again: what is known of it must be read anew. */
   reopened(): void;
@@ -86,6 +86,16 @@ export class GroupCommit {
     writer.on("message", (message: FromWriter) => this.#heard(message));
     writer.on("error", (error) => this.#broke(writer, String(error)));
     return unclean;
+  }
+
+  /** False from a failed COMMIT until the file is open for writing again. */
+  get isOpen(): boolean {
+    return this.#writer !== null;
+  }
+
+  /** Whether the latest COMMIT failed; a file that opens well may still take nothing. */
+  get isDoubtful(): boolean {
+    return this.#failures > 0;
   }
 
   submit(operation: Operation): Promise<Answer> {
@@ -164,7 +174,6 @@ export class GroupCommit {
     const refused = [...this.#inFlight, ...this.#waiting];
     this.#inFlight = [];
     this.#waiting = [];
-    // The reader goes first: closing as the last connection drops what the failed commit left in the log.
     this.#hooks.broken();
     for (const { reject } of refused) reject(new InferqError("store_unavailable", {}, { cause: new Error(reason) }));
     this.#idle?.();

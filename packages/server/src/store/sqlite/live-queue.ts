@@ -5,7 +5,7 @@ import type { LeaseWish, Load, ModelDepth, Outlook, RequestStatus, Wake } from "
 import type { Committed } from "./group-commit.ts";
 import { idFromBytes } from "./id-bytes.ts";
 import * as m from "./messages.ts";
-import type { Answer, Operation } from "./messages.ts";
+import type { Answer, LeaseOperation, Operation } from "./messages.ts";
 import type { Leasable, Reader } from "./reader.ts";
 import { RecentInputs } from "./recent-inputs.ts";
 import { RequestIndex, type Taken } from "./request-index.ts";
@@ -27,8 +27,10 @@ export class LiveQueue {
   readonly #listeners = new Set<(wake: Wake) => void>();
   readonly #recentInputs = new RecentInputs();
   #index = new RequestIndex();
-  /** Attempts handed out whose leases could not be written: their runs go on, so their numbers are spent until a later one is in the file. */
-  readonly #unwritten = new Map<string, number>();
+  /** Leases handed out that could not be written: their runs go on. */
+  readonly #unwritten = new Map<string, LeaseOperation>();
+  /** Their numbers, which are spent until a later one is in the file, whether they are written themselves or not. */
+  readonly #spent = new Map<string, number>();
   /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
   #fresh = true;
   /** Requests that were running when the process before this one ended, until they have an outcome: one of them may be what ended it. */
@@ -114,9 +116,10 @@ export class LiveQueue {
     }
   }
 
-  /** The lease that was handed out as number `attempt` could not be written. */
-  notWritten(id: string, attempt: number): void {
-    this.#unwritten.set(id, attempt);
+  /** This lease was handed out and could not be written. It is as soon as the file takes commits again, before anything else. */
+  notWritten(operation: LeaseOperation): void {
+    this.#unwritten.set(operation[1], operation);
+    this.#spent.set(operation[1], operation[6]);
   }
 
   /** What is durable becomes true in memory, and whoever waits for it is told. */
@@ -133,7 +136,7 @@ export class LiveQueue {
         queued.add(operation[3]);
       } else if (answer === true && ENDS.has(operation[0])) finished.push(id);
       else if (answer === true && operation[0] === m.LEASE) {
-        if (this.#unwritten.size > 0) this.#unwritten.delete(id);
+        if (this.#spent.size > 0) this.#spent.delete(id);
         changed.push(id);
       } else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
       else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
@@ -143,7 +146,7 @@ export class LiveQueue {
       }
     }
     if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
-    if (this.#unwritten.size > 0) for (const id of finished) this.#unwritten.delete(id);
+    if (this.#spent.size > 0) for (const id of finished) this.#spent.delete(id);
     this.#wake(queued, changed, finished);
     this.#armDueTimer();
   }
@@ -176,6 +179,9 @@ export class LiveQueue {
   /** Fills the index in small steps, so that polls and submits are answered meanwhile. */
   async #load(reader: Reader): Promise<void> {
     const index = this.#index;
+    const unwritten = [...this.#unwritten.values()];
+    if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));
+    if (this.#reader !== reader) return;
     const lost: Promise<unknown>[] = [];
     for (const chunk of reader.unfinished()) {
       const now = this.#clock.now();
@@ -194,10 +200,16 @@ export class LiveQueue {
     if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
     index.loaded(this.#clock.now());
     this.#fresh = false;
-    for (const [id, attempt] of this.#unwritten) {
-      if (!index.skipAttempts(id, attempt)) this.#unwritten.delete(id);
+    for (const [, id] of unwritten) this.#unwritten.delete(id);
+    for (const [id, attempt] of this.#spent) {
+      if (!index.skipAttempts(id, attempt)) this.#spent.delete(id);
     }
     this.#armDueTimer();
+  }
+
+  /** The lease as it was granted, with as much time left as it was granted. */
+  #asOfNow([kind, id, leasedAt, token, worker, deadline, attempt]: LeaseOperation): LeaseOperation {
+    return [kind, id, leasedAt, token, worker, this.#clock.now() + deadline - leasedAt, attempt];
   }
 
   /** Wakes workers when the next delayed request becomes due. */

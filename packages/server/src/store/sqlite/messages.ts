@@ -114,6 +114,8 @@ export type Operation =
   | readonly [kind: typeof GIVE_UP, id: "", now: number, madeBefore: number, forgetBefore: number, limit: number]
   | readonly [kind: typeof REDELIVER, id: string, now: number];
 
+export type LeaseOperation = Extract<Operation, readonly [typeof LEASE, ...unknown[]]>;
+
 /** The state after an operation, where it does not follow from the operation itself. */
 export type StateTuple = readonly [
   status: number,

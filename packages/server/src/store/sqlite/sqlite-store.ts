@@ -8,6 +8,7 @@ import type { PastAttempt, Request, Submission } from "../../core/request.ts";
 import { MemoryEventLog } from "../memory-event-log.ts";
 import type {
   EnqueueAnswer,
+  ExpiredRequest,
   Finish,
   Lease,
   LeaseWish,
@@ -25,12 +26,19 @@ import type {
   Wake,
 } from "../store.ts";
 import { SqliteDeliveries } from "./deliveries.ts";
-import { GroupCommit } from "./group-commit.ts";
+import { readable } from "./faults.ts";
+import { type Committed, GroupCommit } from "./group-commit.ts";
 import { LiveQueue } from "./live-queue.ts";
 import { lockDirectory } from "./lock.ts";
 import * as m from "./messages.ts";
-import type { Operation } from "./messages.ts";
+import type { LeaseOperation, Operation } from "./messages.ts";
 import { Reader } from "./reader.ts";
+
+/** Operations that waited longer than this for their COMMIT, ms, waited for a store that stood still. */
+const STOOD_STILL_MS = 1_000;
+
+/** After the store took nothing, holders of leases have this long to extend them, ms: several times as long as a worker waits between its tries. */
+const EXTEND_WITHIN_MS = 5_000;
 
 /** Pages given back to the file system by one sweep: 4 MB. */
 const VACUUM_PAGES = 256;
@@ -77,8 +85,10 @@ class Store implements SqliteStore {
   readonly #unlock: () => void;
   readonly #commits: GroupCommit;
   readonly #queue: LiveQueue;
-  /** Null while the file is closed after a failed commit. */
+  /** Stays while the file takes no commits: what is in it can still be read. */
   #reader: Reader | null = null;
+  /** Until then no lease counts as lost. */
+  #leasesHoldUntil = -Infinity;
   #leftUncleanly = false;
   #disposed = false;
 
@@ -91,13 +101,16 @@ class Store implements SqliteStore {
     this.deliveries = new SqliteDeliveries({
       clock,
       submit: (operation) => this.#commits.submit(operation),
-      reader: () => this.#opened().deliveries,
+      read: (read) => this.#read((reader) => read(reader.deliveries)),
     });
     this.#commits = new GroupCommit(path, {
-      committed: (batch) => this.#queue.committed(batch),
+      committed: (batch) => this.#committed(batch),
       deliveries: (news) => this.deliveries.heard(news),
-      broken: () => this.#closeReader(),
-      reopened: () => this.#openReader(),
+      broken: () => this.#queue.close(),
+      reopened: () => {
+        this.#holdLeases();
+        this.#openReader();
+      },
     });
   }
 
@@ -158,9 +171,11 @@ class Store implements SqliteStore {
     return isId(id) ? this.#read((reader) => reader.pastAttempts(id, this.#clock.now())) : [];
   }
 
-  async lease({ worker, capacity, leaseMs, durable }: LeaseWish): Promise<Lease[]> {
+  async lease({ worker, capacity, leaseMs, durable: wanted }: LeaseWish): Promise<Lease[]> {
     await this.loaded();
-    const reader = this.#opened(); // else the leases of fresh requests, whose inputs are in memory, would be handed out unwritten
+    const reader = this.#opened();
+    if (!this.#commits.isOpen) throw new InferqError("store_unavailable"); // else leases would be handed out unwritten
+    const durable = wanted || this.#commits.isDoubtful;
     const now = this.#clock.now();
     const deadline = now + leaseMs;
     const leases: Lease[] = [];
@@ -170,13 +185,12 @@ class Store implements SqliteStore {
       const token = randomToken();
       leases.push({ ...taken, token, deadline });
       this.events.leased(id, token, attempt);
-      const write = this.#commits.submit([m.LEASE, id, now, token, worker, deadline, attempt]);
-      const held = write.then((answer) => answer === true);
+      const operation: LeaseOperation = [m.LEASE, id, now, token, worker, deadline, attempt];
+      const held = this.#commits.submit(operation).then((answer) => answer === true);
       written.push(held);
       held.catch(() => {
-        this.events.ended(id, token);
-        // Not awaited, a lease whose write is refused is worth nothing, and its settle will say so.
-        if (!durable) this.#queue.notWritten(id, attempt);
+        if (durable) this.events.ended(id, token);
+        else this.#queue.notWritten(operation); // its run has begun
       });
     }
     if (!durable) return leases;
@@ -226,13 +240,16 @@ class Store implements SqliteStore {
     const now = this.#clock.now();
     this.#queue.promote(now);
     const message = sentence("start_timeout");
+    // What has expired is told all the same: its files may be what fills the disk.
+    if (!this.#commits.isOpen) return { lost: [], startTimedOut: [], expired: this.#expired(now, limit) };
     const overdue = this.#read((reader) => reader.startOverdue(now, limit));
+    const lostLeases = now < this.#leasesHoldUntil ? [] : this.#queue.lostLeases(now);
     const [lost, startTimedOut] = await Promise.all([
-      this.#done(this.#queue.lostLeases(now).map((id) => [m.LOST, id, now, now])),
+      this.#done(lostLeases.map((id) => [m.LOST, id, now, now])),
       this.#done(overdue.map((id) => [m.START_TIMEOUT, id, now, message])),
       this.#commits.submit([m.VACUUM, "", now, VACUUM_PAGES]),
     ]);
-    return { lost, startTimedOut, expired: this.#read((reader) => reader.expired(now, limit)) };
+    return { lost, startTimedOut, expired: this.#expired(now, limit) };
   }
 
   stats(): StoreStats {
@@ -260,11 +277,32 @@ class Store implements SqliteStore {
   }
 
   #read<T>(read: (reader: Reader) => T): T {
-    return read(this.#opened());
+    return readable(() => read(this.#opened()));
   }
 
+  #expired(now: number, limit: number): readonly ExpiredRequest[] {
+    return this.#read((reader) => reader.expired(now, limit));
+  }
+
+  #committed(batch: readonly Committed[]): void {
+    const calledAt = batch[0]!.operation[2];
+    if (this.#clock.now() - calledAt > STOOD_STILL_MS) this.#holdLeases();
+    this.#queue.committed(batch);
+  }
+
+  /** Whoever holds a lease could not extend it while the store took nothing: it may now. */
+  #holdLeases(): void {
+    this.#leasesHoldUntil = this.#clock.now() + EXTEND_WITHIN_MS;
+  }
+
+  /**
+   * The former reader goes after the new one has come: a connection that stays open knows where the log ends, so
+   * that what a failed commit left behind that end counts for nothing and is written over by the next.
+   */
   #openReader(): void {
+    const former = this.#reader;
     this.#reader = new Reader(this.#path);
+    former?.[Symbol.dispose]();
     this.#queue.open(this.#reader);
   }
 
