@@ -72,6 +72,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const poster = opened.use(new Poster({ allowPrivate: config.allowPrivate.includes("webhook") }));
   const { deliveries } = stored;
   const sender = opened.use(new Sender({ deliveries, secrets: keys, poster, clock, log: logger, metrics }));
+  const disk = opened.use(await watchDisk(config.dataDir, config.diskReserveBytes, logger));
   const fetcher = guardedFetch({ allowPrivate: config.allowPrivate.includes("input"), timeoutMs: FETCH_TIMEOUT_MS });
   const worker = opened.use(
     new Worker({
@@ -90,12 +91,12 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
       get durableLeases() {
         return stored.unclean;
       },
+      isDiskFull: () => disk.isFull,
     }),
   );
   const sweeper = opened.use(
     new Sweeper({ store, blobs, clock, log: logger, metrics, uploadTtlMs: config.resultTtlSeconds * 1000 }),
   );
-  const disk = opened.use(await watchDisk(config.dataDir, config.diskReserveBytes, logger));
   const gateway = buildGateway({
     store,
     events: stored.events,

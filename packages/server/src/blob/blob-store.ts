@@ -18,7 +18,7 @@ export interface BlobInfo {
 }
 
 export interface BlobStore {
-  /** Stores `source` under `key`; durable (file and directory fsynced) when it resolves. */
+  /** Stores `source` under `key`; durable (file and directory fsynced) when it resolves. Where it rejects, a file lies where it lay: another put may follow. */
   put(key: string, source: BlobSource): Promise<BlobInfo>;
   /** Size and validator, or undefined. */
   head(key: string): Promise<BlobInfo | undefined>;

@@ -47,16 +47,25 @@ export function fsBlobStore(location: string): BlobStore {
     try {
       await stage(source, staged);
       await moveInto(staged, target);
+      await syncDirectories(target);
     } catch (error) {
-      await rm(staged, { force: true });
+      // It goes back under the name that it had. Where it was copied it is there still, and neither can be renamed.
+      if ("path" in source) await renameFirst([target, staged], source.path);
+      await rm(staged, { force: true }).catch(() => undefined); // the next start empties the directory
       throw error;
     }
-    // All three each time: another put may have made a directory and not have fsynced it yet.
-    // The first of them commits the file system's journal; the others find nothing left to do.
+    if ("path" in source) await orUndefined(unlink(source.path)); // there where it was copied
+    return infoOf(key, await stat(target));
+  }
+
+  /**
+   * All three each time: another put may have made a directory and not have fsynced it yet.
+   * The first of them commits the file system's journal; the others find nothing left to do.
+   */
+  async function syncDirectories(target: string): Promise<void> {
     for (let parent = dirname(target); parent.length >= directory.length; parent = dirname(parent)) {
       await syncDirectory(parent);
     }
-    return infoOf(key, await stat(target));
   }
 
   async function stage(source: BlobSource, staged: string): Promise<void> {
@@ -132,7 +141,17 @@ async function take(path: string, staged: string): Promise<void> {
   } catch (error) {
     if (codeOf(error) !== "EXDEV") throw error;
     await copyDurably(path, staged);
-    await unlink(path);
+  }
+}
+
+/** Renames to `path` the first of `names` that can be. */
+async function renameFirst(names: readonly string[], path: string): Promise<void> {
+  for (const name of names) {
+    try {
+      return await rename(name, path);
+    } catch {
+      // Not there, or on another file system.
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** One call of a model's `run`, as the child process and the inline runner make it. Never rejects. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { isOutOfRoom } from "../core/host-faults.ts";
 import type { ModelDefinition, OutputFile } from "../model/model.ts";
 import { MAX_LOG_LINE } from "./protocol.ts";
 import { PartialOutput } from "./partial-output.ts";
@@ -46,7 +47,7 @@ function modelError(error: unknown): Omit<Extract<Executed, { type: "error" }>, 
     error instanceof Error ? (error as Error & { afterMs?: unknown }) : { name: "", afterMs: 0 };
   const message = messageOf(error);
   if (name === "InvalidInput") return { type: "error", kind: "invalid_input", message };
-  if (name !== "Retryable") return { type: "error", kind: "error", message };
+  if (name !== "Retryable") return { type: "error", kind: isOutOfRoom(error) ? "out_of_room" : "error", message };
   const named = typeof afterMs === "number" && afterMs >= 0 && Number.isFinite(afterMs);
   return { type: "error", kind: "retryable", message, ...(named && { retryAfterMs: afterMs }) };
 }

@@ -54,7 +54,8 @@ export type RunOutcome =
   /** The model threw. */
   | {
       readonly type: "error";
-      readonly kind: "error" | "invalid_input" | "retryable";
+      /** `out_of_room`: it could not write or open files, by the code of the system's error. */
+      readonly kind: "error" | "invalid_input" | "retryable" | "out_of_room";
       readonly message: string;
       readonly retryAfterMs?: number;
       readonly inferenceMs: number;

@@ -2,10 +2,12 @@
 import type { BlobStore } from "../blob/blob-store.ts";
 import { inputJson } from "../blob/stored-input.ts";
 import { InferqError, sentence, type ErrorCode } from "../core/errors.ts";
+import { isHostFault } from "../core/host-faults.ts";
 import type { StoredInput } from "../core/request.ts";
 import type { JsonSchema, ModelDefinition } from "../model/model.ts";
 import type { Runner, RunOutcome } from "../runner/runner.ts";
 import type { Lease, Settlement } from "../store/store.ts";
+import { whenThereIsRoom } from "./host-trouble.ts";
 import { storeOutput } from "./result.ts";
 import type { Teller } from "./teller.ts";
 
@@ -38,6 +40,10 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   /** Called once, when the attempt takes its place in the runner or will take none. */
   readonly onPlaced: () => void;
+  /** Called while the output, which is kept until then, cannot be stored. */
+  readonly onTrouble: (fault: unknown) => void;
+  /** Whether this host may be why the run failed: `outOfRoom`, its model says so. */
+  readonly isHostToBlame: (outOfRoom: boolean) => Promise<boolean>;
   /** Of what the model tells while it runs. */
   readonly teller: Teller;
   readonly onPrinted: (line: string) => void;
@@ -74,14 +80,20 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     teller.end();
     inferenceMs = outcome.inferenceMs;
     const noDirectory = input === stored && "noDirectory" in outcome && (outcome.noDirectory ?? false);
-    if (outcome.type !== "completed") return { settlement: settlementOf(outcome, timeoutMs, signal), noDirectory };
+    if (outcome.type !== "completed") {
+      const doubtful = whatMayBeTheHosts(outcome);
+      if (doubtful !== null && !signal.aborted && (await context.isHostToBlame(doubtful.outOfRoom))) {
+        return { settlement: { type: "release" }, fault: new Error(doubtful.message), noDirectory };
+      }
+      return { settlement: settlementOf(outcome, timeoutMs, signal), noDirectory };
+    }
     const result = await storeOutput(outcome.output, {
       id: lease.id,
       attempt: lease.attempt,
       kind,
       input: stored,
       directory,
-      blobs,
+      put: (key, source) => whenThereIsRoom(() => blobs.put(key, source), signal, context.onTrouble),
     });
     return { settlement: { type: "complete", result, inferenceMs, hasFiles: namesFiles(result) }, noDirectory };
   } catch (error) {
@@ -91,7 +103,7 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     }
     // The request is not to blame for a full disk: it goes back unspent, and the worker waits. What
     // else goes wrong here may be this request's doing and must not go round for ever.
-    if (isHostFault(error)) return { settlement: { type: "release" }, fault: error };
+    if (isHostFault(error) || error instanceof InferqError) return { settlement: { type: "release" }, fault: error };
     return { settlement: failed("retryable", "internal", sentence("internal"), inferenceMs), fault: error };
   } finally {
     context.onPlaced();
@@ -104,6 +116,13 @@ async function readInput(stored: StoredInput, blobs: BlobStore): Promise<Record<
   return JSON.parse(json) as Record<string, unknown>;
 }
 
+/** A failure that a full disk can be the reason of. */
+function whatMayBeTheHosts(outcome: RunOutcome): { readonly message: string; readonly outOfRoom: boolean } | null {
+  if (outcome.type === "crashed") return { message: outcome.message, outOfRoom: false };
+  if (outcome.type !== "error" || outcome.kind === "invalid_input") return null;
+  return { message: outcome.message, outOfRoom: outcome.kind === "out_of_room" };
+}
+
 function settlementOf(
   outcome: Exclude<RunOutcome, { type: "completed" }>,
   timeoutMs: number,
@@ -112,7 +131,7 @@ function settlementOf(
   const { inferenceMs } = outcome;
   switch (outcome.type) {
     case "error":
-      if (outcome.kind !== "retryable") {
+      if (outcome.kind !== "retryable" && outcome.kind !== "out_of_room") {
         const code = outcome.kind === "invalid_input" ? "invalid_input" : "model_error";
         return failed("error", code, sentence(code, { detail: outcome.message }), inferenceMs);
       }
@@ -145,23 +164,4 @@ function failed(
 
 function namesFiles(result: Extract<Settlement, { type: "complete" }>["result"]): boolean {
   return result.kind !== "text" || typeof result.text !== "string";
-}
-
-/** Errors that say that this machine cannot work now: full or broken disk, no more file descriptors or memory. */
-const HOST_FAULTS: ReadonlySet<unknown> = new Set([
-  "ENOSPC",
-  "EDQUOT",
-  "EIO",
-  "EROFS",
-  "EACCES",
-  "EPERM",
-  "EMFILE",
-  "ENFILE",
-  "ENOMEM",
-]);
-
-function isHostFault(error: unknown): boolean {
-  return (
-    error instanceof InferqError || (error instanceof Error && HOST_FAULTS.has((error as { code?: unknown }).code))
-  );
 }

@@ -1,4 +1,10 @@
-/** Keeps a worker's leases alive, and tells it which it has lost: at the store's hint, by looking, by heartbeat. */
+/**
+ * Keeps a worker's leases alive, and tells it which it has lost: at the store's hint, by looking, by heartbeat.
+ *
+ * A lease is lost when the store says so, and not because the store says nothing: while it takes no heartbeat
+ * nobody else is given the lease by it either, and should somebody have got it all the same, the token refuses
+ * what the former holder brings. So a disk that is full for an hour, or a store that is away, costs no run.
+ */
 import type { Clock } from "../core/clock.ts";
 import { isFinished } from "../core/request.ts";
 import type { Lease, RequestStatus, RequestStore } from "../store/store.ts";
@@ -7,13 +13,15 @@ import type { Log } from "../telemetry/log.ts";
 /** How often one looks whether requests have ended, ms: a hint may never arrive, and a cancelled run is to hear of it within a second. */
 const LOOK_EVERY_MS = 500;
 
+/** Wait after a heartbeat that failed or was late, ms: a store that was away gives leases a few seconds to be extended. */
+const AGAIN_MS = 1_000;
+
 /** Called once when a lease no longer holds. `outcome`: that of its request, or `gone`, where that is why. */
 export type OnLost = (outcome?: string) => void;
 
 interface Held {
   readonly id: string;
   readonly token: string;
-  deadline: number;
   /** Its holder writes how it ended: what becomes of it meanwhile the holder hears from that write. */
   settling: boolean;
   readonly onLost: OnLost;
@@ -28,7 +36,9 @@ export class LeaseKeeper {
   readonly #held = new Map<string, Held>();
   readonly #timers: NodeJS.Timeout[] = [];
   #unsubscribe: (() => void) | undefined;
+  #again: NodeJS.Timeout | undefined;
   #asking = false;
+  #isFailing = false;
   #looking = false;
 
   constructor(options: {
@@ -57,16 +67,19 @@ export class LeaseKeeper {
     });
   }
 
+  /** Nothing is held from then on. */
   stop(): void {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    clearTimeout(this.#again);
     this.#unsubscribe?.();
+    this.#held.clear();
   }
 
   /** Keeps `lease` until `drop`. A lease of the same request that is held still is lost: there is one at a time. */
-  hold({ id, token, deadline }: Lease, onLost: OnLost): void {
+  hold({ id, token }: Lease, onLost: OnLost): void {
     const former = this.#held.get(id);
     if (former !== undefined) this.#lose(former);
-    this.#held.set(id, { id, token, deadline, settling: false, onLost });
+    this.#held.set(id, { id, token, settling: false, onLost });
   }
 
   /** From now on `lease` is kept, and nobody is told when it is lost. */
@@ -80,31 +93,38 @@ export class LeaseKeeper {
   }
 
   holds(lease: Lease): boolean {
-    return (this.#find(lease)?.deadline ?? -Infinity) > this.#clock.now();
+    return this.#find(lease) !== undefined;
   }
 
-  /**
-   * Extends all leases held. Past its deadline the store is asked once more, for a process that stood
-   * still beats late and may find its leases taken by nobody; one that it cannot extend then is lost.
-   */
+  /** Extends all leases held, also those whose time is over: a process that stood still may find them taken by nobody. */
   async beat(): Promise<void> {
-    if (this.#asking) return this.#loseOverdue();
-    if (this.#held.size === 0) return;
+    if (this.#asking || this.#held.size === 0) return;
     this.#asking = true;
     const asked = [...this.#held.values()];
-    const deadline = this.#clock.now() + this.#leaseMs; // taken before asking: at least this much is granted
+    const askedAt = this.#clock.now();
     try {
       const tokens = new Set(await this.#store.heartbeat(asked, this.#leaseMs));
       const lost = asked.filter(({ token }) => tokens.has(token));
       await this.#lookAt(lost); // a request that has ended is no fault
       for (const held of lost) this.#lose(held);
-      for (const held of asked) held.deadline = deadline;
+      if (this.#isFailing) this.#log.info({ leases: asked.length - lost.length }, "heartbeats are taken again");
+      this.#isFailing = false;
+      // What was granted counts from when it was asked for, and may be over already.
+      if (this.#clock.now() - askedAt > this.#leaseMs / 3) this.#beatAgain();
     } catch (error) {
-      this.#log.warn({ err: error, leases: asked.length }, "heartbeat failed; tried again before the leases run out");
+      const about = { err: error, leases: asked.length };
+      if (!this.#isFailing) this.#log.warn(about, "a heartbeat failed; runs go on, and it is tried again");
+      this.#isFailing = true;
+      this.#beatAgain();
     } finally {
       this.#asking = false;
-      this.#loseOverdue();
     }
+  }
+
+  #beatAgain(): void {
+    if (this.#timers.length === 0) return;
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => void this.beat(), Math.min(AGAIN_MS, this.#leaseMs / 3));
   }
 
   /** Finds the leases whose requests have ended: cancelled, deleted, expired. It costs reads and no write. */
@@ -137,11 +157,6 @@ export class LeaseKeeper {
     else if (isFinished(view.status)) {
       this.#lose(held, view.failure?.code ?? view.status);
     }
-  }
-
-  #loseOverdue(): void {
-    const now = this.#clock.now();
-    for (const held of this.#held.values()) if (held.deadline <= now) this.#lose(held);
   }
 
   #lose(held: Held, outcome?: string): void {

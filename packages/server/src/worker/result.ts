@@ -20,7 +20,7 @@ export interface ResultContext {
   readonly input: Readonly<Record<string, unknown>>;
   /** The attempt's directory, where the files must lie. */
   readonly directory: string;
-  readonly blobs: BlobStore;
+  readonly put: BlobStore["put"];
 }
 
 /**
@@ -63,17 +63,17 @@ function unwrap(output: unknown): { value: unknown; seed: number | undefined; re
   };
 }
 
-async function storeText(text: string, { id, attempt, blobs }: ResultContext): Promise<string | Artifact> {
+async function storeText(text: string, { id, attempt, put }: ResultContext): Promise<string | Artifact> {
   const size = Buffer.byteLength(text);
   if (size <= MAX_ROW_TEXT) return text;
   const key = newBlobKey(id, attempt, "txt");
-  await blobs.put(key, { bytes: Buffer.from(text) });
+  await put(key, { bytes: Buffer.from(text) });
   return { key, contentType: "text/plain; charset=utf-8", size, fileName: "output.txt" };
 }
 
 async function storeFile(
   { path }: OutputFile,
-  { id, attempt, kind, directory, blobs }: ResultContext,
+  { id, attempt, kind, directory, put }: ResultContext,
 ): Promise<Artifact> {
   const name = basename(path);
   if (!resolve(path).startsWith(resolve(directory) + sep)) {
@@ -86,7 +86,7 @@ async function storeFile(
   if (!contentType.startsWith(`${kind}/`)) contentType = await openable(path, sniffFile(path));
   if (!contentType.startsWith(`${kind}/`)) throw bad(`${name} is ${contentType}, expected ${kind}/*`);
   const key = newBlobKey(id, attempt, extensionOf(contentType));
-  const { size } = await openable(path, blobs.put(key, { path }));
+  const { size } = await openable(path, put(key, { path }));
   return { key, contentType, size, fileName: name };
 }
 

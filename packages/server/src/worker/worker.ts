@@ -16,6 +16,7 @@ import type { EventLog } from "../store/events.ts";
 import type { Lease, RequestStore, SettleAnswer, Settlement } from "../store/store.ts";
 import { attempt, type AbortReason, type AttemptEnd, type Materialize, type WorkerModel } from "./attempt.ts";
 import { attemptsOf } from "./attempts-of.ts";
+import { takesFiles } from "./host-trouble.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Log } from "../telemetry/log.ts";
 import { startRunners } from "./start-runners.ts";
@@ -42,10 +43,12 @@ export interface WorkerOptions {
   readonly pollMs?: number;
   /** Leases are durable before their runs begin: after an unclean start, for a while. Looked at before each ask. */
   readonly durableLeases: boolean;
+  /** Whether the disk has less room than it should: then a run that fails may have failed for that. Default never. */
+  readonly isDiskFull?: () => boolean;
 }
 
-/** After a fault of the host no request is leased for this long, ms; doubles up to the second. */
-const PAUSE_MS = [1_000, 30_000] as const;
+/** After a fault of the host no request is leased for this long, ms, and until the disk takes files; doubles up to the second. */
+const PAUSE_MS = [500, 2_000] as const;
 
 /** Attempts in hand, at most. Runs are bounded by their runners; those whose results are being stored are not, and a disk may be slow. */
 const IN_HAND_AT_MOST = 1_024;
@@ -68,7 +71,8 @@ export class Worker implements AsyncDisposable {
   #asking: Promise<void> | undefined;
   #askAgain = false;
   #pauseMs = 0;
-  #pausedUntil = 0;
+  /** Ends the pause under way. */
+  #pause: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -110,6 +114,7 @@ export class Worker implements AsyncDisposable {
     await this.#started;
     this.#unsubscribe?.();
     clearInterval(this.#poll);
+    clearTimeout(this.#pause);
     await this.#asking;
     await this.#allEnded(this.#options.stopGraceMs);
     for (const controller of this.#active.values()) controller.abort("stop" satisfies AbortReason);
@@ -162,7 +167,7 @@ export class Worker implements AsyncDisposable {
 
   #capacity(): Map<string, number> {
     const capacity = new Map<string, number>();
-    if (this.#options.clock.now() < this.#pausedUntil || this.#active.size >= IN_HAND_AT_MOST) return capacity;
+    if (this.#pause !== undefined || this.#active.size >= IN_HAND_AT_MOST) return capacity;
     for (const { name, runner } of this.#models.values()) {
       const room = runner.free - (this.#placing.get(name) ?? 0);
       if (room > 0) capacity.set(name, room);
@@ -194,7 +199,8 @@ export class Worker implements AsyncDisposable {
     let end: AttemptEnd | undefined;
     try {
       end = await this.#run(lease, directory, signal);
-      if (end.fault !== undefined) this.#pause(lease, end);
+      if (end.fault !== undefined) this.#tellFault(lease, end.fault);
+      if (end.fault !== undefined && end.settlement?.type === "release") this.#pauseLeasing();
       const answer = end.settlement && (await this.#settle(lease, end.settlement, signal));
       await this.#cleanBlobs(lease, end, answer);
     } finally {
@@ -203,10 +209,11 @@ export class Worker implements AsyncDisposable {
   }
 
   async #run(lease: Lease, directory: string, signal: AbortSignal): Promise<AttemptEnd> {
-    const { blobs, materialize, log, events } = this.#options;
+    const { blobs, materialize, log, events, workDirectory, isDiskFull } = this.#options;
     const model = this.#models.get(lease.model)!;
     this.#placing.set(model.name, (this.#placing.get(model.name) ?? 0) + 1);
     let placed = false;
+    let inTrouble = false;
     return await attempt(lease, model, {
       blobs,
       materialize,
@@ -216,6 +223,16 @@ export class Worker implements AsyncDisposable {
         if (placed) return;
         placed = true;
         this.#placing.set(model.name, this.#placing.get(model.name)! - 1);
+      },
+      onTrouble: (fault) => {
+        if (!inTrouble) this.#tellFault(lease, fault);
+        inTrouble = true;
+        this.#pauseLeasing();
+      },
+      isHostToBlame: async (outOfRoom) => {
+        const full = isDiskFull?.() ?? false;
+        if (outOfRoom && full) return true;
+        return (outOfRoom || full) && !(await takesFiles(workDirectory));
       },
       teller: new Teller(events, lease, log),
       onPrinted: (line) => log.debug({ ...about(lease), line }, "model prints"),
@@ -290,13 +307,23 @@ export class Worker implements AsyncDisposable {
     await rmdir(join(this.#options.workDirectory, lease.id)).catch(() => {});
   }
 
-  /** The host cannot work: leases nothing for a while. */
-  #pause(lease: Lease, { settlement, fault }: AttemptEnd): void {
-    this.#options.log.error({ ...about(lease), err: fault }, "an attempt failed for a reason of this host's");
-    if (settlement?.type !== "release") return;
+  #tellFault(lease: Lease, fault: unknown): void {
+    this.#options.log.error({ ...about(lease), err: fault }, "an attempt is in trouble for a reason of this host's");
+  }
+
+  /** The host cannot work: leases nothing for a while, and not before its disk takes files again. */
+  #pauseLeasing(): void {
+    if (this.#pause !== undefined || this.#stopped !== undefined) return;
     const [first, longest] = PAUSE_MS;
     this.#pauseMs = Math.min(longest, Math.max(first, this.#pauseMs * 2));
-    this.#pausedUntil = this.#options.clock.now() + this.#pauseMs;
+    this.#pause = setTimeout(() => void this.#tryToGoOn(), this.#pauseMs);
+  }
+
+  async #tryToGoOn(): Promise<void> {
+    const goesOn = await takesFiles(this.#options.workDirectory);
+    this.#pause = undefined;
+    if (goesOn) this.#ask();
+    else this.#pauseLeasing();
   }
 }
 

@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { manualClock } from "../../src/testing/clock.ts";
 import { submissionMaker } from "../../src/testing/submission.ts";
 import { memoryStore } from "../../src/store/memory.ts";
@@ -75,20 +75,48 @@ it("leases that ran out while this process stood still are kept, if nobody has t
   expect((await store.sweep(10)).lost).toEqual([]);
 });
 
-it("leases that cannot be extended in time are given up, though no answer said so", async () => {
-  const { keeper, clock, leases } = await keep(1, { heartbeat: () => Promise.reject(new Error("The disk is gone.")) });
+it("leases that cannot be extended are kept while nobody says that they are lost", async () => {
+  const broken: Partial<RequestStore> = { heartbeat: () => Promise.reject(new Error("The disk is gone.")) };
+  const { keeper, clock, store, leases } = await keep(2, broken);
+  const [kept, taken] = leases as [Lease, Lease];
   const lost: string[] = [];
-  keeper.hold(leases[0]!, () => lost.push("lost"));
-  await keeper.beat();
-  clock.advance(LEASE_MS - 1);
-  await keeper.beat();
+  keeper.hold(kept, () => lost.push("kept"));
+  keeper.hold(taken, () => lost.push("taken"));
+  for (let i = 0; i < 10; i++) {
+    await keeper.beat();
+    clock.advance(LEASE_MS);
+  }
   expect(lost).toEqual([]);
-  expect(keeper.holds(leases[0]!)).toBe(true);
-  clock.advance(1);
-  expect(keeper.holds(leases[0]!)).toBe(false); // also when nothing beats any more
+  expect(keeper.holds(kept)).toBe(true);
+  await store.settle(taken.id, taken.token, { type: "release" });
+  broken.heartbeat = store.heartbeat;
   await keeper.beat();
-  expect(lost).toEqual(["lost"]);
-  expect(keeper.holds(leases[0]!)).toBe(false);
+  expect(lost).toEqual(["taken"]);
+  expect((await store.sweep(10)).lost).toEqual([]);
+});
+
+it("a heartbeat that was answered late is followed by another soon: what it granted may be over", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const answer = Promise.withResolvers<void>();
+  const again = Promise.withResolvers<void>();
+  let beats = 0;
+  const { keeper, clock, leases } = await keep(1, {
+    async heartbeat() {
+      if (++beats === 1) await answer.promise;
+      else again.resolve();
+      return [];
+    },
+  });
+  keeper.start();
+  onTestFinished(() => keeper.stop());
+  keeper.hold(leases[0]!, () => {});
+  const beat = keeper.beat();
+  clock.advance(LEASE_MS);
+  answer.resolve();
+  await beat;
+  vi.advanceTimersByTime(1_000);
+  await again.promise;
 });
 
 it("a look finds the requests that were cancelled, deleted or have expired, and no other", async () => {
@@ -185,7 +213,8 @@ async function keep(count: number, broken: Partial<RequestStore> = {}) {
   for (let i = 0; i < count; i++) await store.enqueue(submission());
   const capacity = new Map([["mock", count]]);
   const leases = await store.lease({ worker: "w", capacity, leaseMs: LEASE_MS, durable: false });
-  const between = { ...store, ...broken, status: (id: string) => (broken.status ?? store.status)(id) };
+  const heartbeat: RequestStore["heartbeat"] = (...held) => (broken.heartbeat ?? store.heartbeat)(...held);
+  const between = { ...store, heartbeat, status: (id: string) => (broken.status ?? store.status)(id) };
   const keeper = new LeaseKeeper({ store: between, clock, leaseMs: LEASE_MS, log: silent });
   return { keeper, clock, store, leases };
 }

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
 import type { ModelDefinition } from "../../src/model/model.ts";
 import { NEVER, openRunner } from "../runner/open.ts";
@@ -15,33 +15,102 @@ const picture: ModelDefinition = modelOf(
   { output: "image" },
 );
 
-it("a full disk: the request goes back unspent, the worker waits, and then completes it", async () => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-  onTestFinished(() => void vi.useRealTimers());
+function diskError(code: string, syscall = "write"): Error {
+  return Object.assign(new Error(`${code}: it does not work, ${syscall}`), { code, syscall });
+}
+
+it("a full disk: what a run has made is kept until there is room for it, and nothing further is leased", async () => {
+  const refused = Promise.withResolvers<void>();
   let full = true;
-  await using opened = await openWorker(picture, {
+  let runs = 0;
+  const made = modelOf(
+    async (_, { file }) => {
+      runs += 1;
+      const output = file("a.png");
+      await writeFile(output.path, "picture");
+      return output;
+    },
+    { output: "image" },
+  );
+  await using opened = await openWorker(made, {
+    concurrency: 1,
     wrapBlobs: (blobs) => ({
       ...blobs,
       put: async (key, source) => {
-        if (full) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
-        return await blobs.put(key, source);
+        if (!full) return await blobs.put(key, source);
+        refused.resolve();
+        throw diskError("ENOSPC");
       },
     }),
   });
-  const { clock, store, submit, until, logged } = opened;
-  const polls = async (): Promise<void> => {
-    vi.advanceTimersByTime(100);
-    for (let i = 0; i < 10; i++) await turn();
-  };
+  const { store, submit, until, logged } = opened;
   const id = await submit();
-  expect(await until(id, ({ status, leases }) => status === "QUEUED" && leases === 1)).toMatchObject({ attempts: 0 });
-  expect(logged.some(({ err }) => String(err).includes("ENOSPC"))).toBe(true);
-  await polls();
-  expect(await store.get(id)).toMatchObject({ leases: 1 });
+  await refused.promise;
+  const next = await submit();
+  for (let i = 0; i < 20; i++) await turn();
+  expect(await store.get(id)).toMatchObject({ status: "PROCESSING", leases: 1 });
+  expect(await store.get(next)).toMatchObject({ status: "QUEUED", leases: 0 });
+  expect(logged.filter(({ err }) => String(err).includes("ENOSPC"))).toHaveLength(1);
   full = false;
-  clock.advance(1_000);
-  await polls();
-  expect(await until(id, finished)).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 2 });
+  expect(await until(id, finished)).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
+  expect(await until(next, finished)).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 1 });
+  expect(runs).toBe(2);
+});
+
+it("what an fsync refused is not asked again: the run is made once more, its attempt unspent", async () => {
+  let refusals = 1;
+  await using opened = await openWorker(picture, {
+    wrapBlobs: (blobs) => ({
+      ...blobs,
+      put: (key, source) => (refusals-- > 0 ? Promise.reject(diskError("ENOSPC", "fsync")) : blobs.put(key, source)),
+    }),
+  });
+  const request = await opened.until(await opened.submit(), finished);
+  expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 2 });
+});
+
+it("a stop gives back what could not be stored", async () => {
+  const refused = Promise.withResolvers<void>();
+  await using opened = await openWorker(picture, {
+    wrapBlobs: (blobs) => ({
+      ...blobs,
+      put: () => {
+        refused.resolve();
+        return Promise.reject(diskError("EROFS", "open"));
+      },
+    }),
+  });
+  const id = await opened.submit();
+  await refused.promise;
+  await opened.worker.stop();
+  expect(await opened.store.get(id)).toMatchObject({ status: "QUEUED", attempts: 0, leases: 1 });
+});
+
+it("a model that finds no room on a full disk is tried again when there is some, its attempt unspent", async () => {
+  let full = true;
+  const asked: boolean[] = [];
+  const writer = modelOf(() => {
+    asked.push(full);
+    if (!full) return "there was room";
+    full = false;
+    throw diskError("ENOSPC");
+  });
+  let seenFull = true;
+  const isDiskFull = (): boolean => seenFull && !(seenFull = false);
+  await using opened = await openWorker(writer, { worker: { isDiskFull } });
+  const request = await opened.until(await opened.submit(), finished);
+  expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 2 });
+  expect(asked).toEqual([true, false]);
+});
+
+it("a model that finds no room where the disk has some fails after its tries", async () => {
+  await using opened = await openWorker(modelOf(() => Promise.reject(diskError("ENOSPC"))));
+  const id = await opened.submit();
+  await opened.until(id, ({ attempts }) => attempts === 1);
+  opened.clock.advance(1_000);
+  await opened.until(id, ({ attempts }) => attempts === 2);
+  opened.clock.advance(5_000);
+  expect(await opened.until(id, finished)).toMatchObject({ status: "FAILED", failure: { code: "retries_exhausted" } });
 });
 
 it("what cannot be explained is tried again a few times, and then fails without telling the client what it was", async () => {
