@@ -8,8 +8,8 @@ export const OF_FILES: readonly PlantedBug[] = [
     edits: [
       {
         file: "worker/result.ts",
-        find: "const { size } = await openable(path, blobs.put(key, { path }));",
-        replace: "const { size } = found;\n  void openable(path, blobs.put(key, { path })).catch(() => {});",
+        find: "const { size } = await openable(path, put(key, { path }));",
+        replace: "const { size } = found;\n  void openable(path, put(key, { path })).catch(() => {});",
       },
     ],
   },

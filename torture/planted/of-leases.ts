@@ -46,8 +46,13 @@ export const OF_LEASES: readonly PlantedBug[] = [
       },
       {
         file: "store/sqlite/live-queue.ts",
-        find: "for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);",
+        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));",
         replace: "",
+      },
+      {
+        file: "store/sqlite/live-queue.ts",
+        find: "if (!index.skipAttempts(id, attempt)) this.#spent.delete(id);",
+        replace: "this.#spent.delete(id);",
       },
     ],
   },
@@ -57,8 +62,13 @@ export const OF_LEASES: readonly PlantedBug[] = [
     edits: [
       {
         file: "store/sqlite/live-queue.ts",
-        find: "for (const [id, attempt] of this.#unwritten) index.skipAttempts(id, attempt);",
+        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));",
         replace: "",
+      },
+      {
+        file: "store/sqlite/live-queue.ts",
+        find: "if (!index.skipAttempts(id, attempt)) this.#spent.delete(id);",
+        replace: "this.#spent.delete(id);",
       },
     ],
   },
