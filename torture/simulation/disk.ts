@@ -41,6 +41,7 @@ export interface Operation {
     | "rmdir"
     | "scandir"
     | "stat"
+    | "lstat"
     | "fstat"
     | "access";
   /** For what is done to an open file: the path by which it was opened. */
@@ -171,8 +172,9 @@ export class Disk {
     return [...inode.present.keys()].sort();
   }
 
-  stat(path: string): Stat {
-    const operation = { name: "stat", path, changes: false } as const;
+  /** There are no symbolic links: `lstat` is the same by another name. */
+  stat(path: string, name: "stat" | "lstat" | "access" = "stat"): Stat {
+    const operation = { name, path, changes: false } as const;
     this.begin(operation);
     return statOf(this.#expect(operation, path));
   }
@@ -209,13 +211,12 @@ export class Disk {
     return this.#changes;
   }
 
-  /** Tells of an operation. For what stands in for a file module and answers something that the disk does not know. */
+  /** For `OpenFile`, as the next. */
   begin(operation: Operation): void {
     if (operation.changes) this.operations += 1;
     this.before?.(operation);
   }
 
-  /** For `OpenFile`. */
   changeFile(inode: FileInode, at: number, bytes: Uint8Array | null): void {
     inode.change({ order: (this.#changes += 1), at, bytes });
     inode.changedAt = this.#now();

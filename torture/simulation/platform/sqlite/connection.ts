@@ -85,7 +85,7 @@ export class Connection {
 
   /** Whoever opened it is gone: what it had in memory is freed, and nothing else happens. */
   endIfOver(present: Machine): void {
-    if (this.#process.isAlive && this.#machine === present) return;
+    if (this.#process.lives && this.#machine === present) return;
     tidy(() => this.#free());
   }
 
@@ -103,7 +103,7 @@ export class Connection {
 
 function beginCall(process: Process): void {
   const present = machine();
-  if (!process.isAlive) throw new Error(`The process ${process.name} has died.`);
+  if (!process.lives) throw new Error(`The process ${process.name} has died.`);
   for (const connection of connections) connection.endIfOver(present);
   if (present !== seededBy) reseed();
   seededBy = present;

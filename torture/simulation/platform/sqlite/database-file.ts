@@ -70,7 +70,7 @@ export class DatabaseFile {
     for (let place = first; place < first + count; place += 1) {
       for (const other of this.handles) {
         const held = other === mine ? null : other.indexLocks[place]!;
-        if (held === null || !other.process.isAlive) continue;
+        if (held === null || !other.process.lives) continue;
         if (isExclusive || held === "exclusive") return SQLITE_BUSY;
       }
     }
@@ -114,7 +114,7 @@ export class DatabaseFile {
 
   #most(mine: Handle, of: (handle: Handle) => number): number {
     let most = 0;
-    for (const handle of this.handles) if (handle !== mine && handle.process.isAlive) most = Math.max(most, of(handle));
+    for (const handle of this.handles) if (handle !== mine && handle.process.lives) most = Math.max(most, of(handle));
     return most;
   }
 }

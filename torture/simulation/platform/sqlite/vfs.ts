@@ -64,11 +64,11 @@ function codeOf(error: unknown): unknown {
 
 /** Where the process of a file has died, nothing is done with the file. */
 function isOver({ process }: Handle): boolean {
-  return isTidying || !process.isAlive;
+  return isTidying || !process.lives;
 }
 
 function isNobody(): boolean {
-  return isTidying || !machine().current.isAlive;
+  return isTidying || !machine().current.lives;
 }
 
 function databaseAt(disk: Disk, path: string): DatabaseFile {
