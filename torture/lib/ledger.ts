@@ -69,6 +69,11 @@ export class Ledger<Facts> {
     for (const id of this.#open) yield this.#entries.get(id)!;
   }
 
+  /** Whether it is known how it ended. */
+  isOver({ id }: Entry<Facts>): boolean {
+    return !this.#open.has(id);
+  }
+
   get(id: string): Entry<Facts> | undefined {
     return this.#entries.get(id);
   }

@@ -1,0 +1,211 @@
+/** Holds what is left when all is over against what clients know and against the marks that the runs left. */
+import { readFileSync } from "node:fs";
+import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS } from "../../packages/server/src/core/transition.ts";
+import type { Entry } from "../lib/ledger.ts";
+import { filesOf, namedBy, readBlob, readFileKeys, readRows, type Row } from "./at-rest.ts";
+import { makerOf, type Mark, readMark, type RunOf } from "./work.ts";
+import type { Facts, World } from "./world.ts";
+
+/** Tells the ledger whatever is wrong. */
+export function checkAtRest(world: World, directory: string, marks: string): void {
+  const { ledger } = world;
+  const runs = new Runs(readFileSync(marks, "utf8"));
+  const { rows, faults } = readRows(directory);
+  const files = readFileKeys(directory);
+  for (const fault of [...faults, ...files.faults]) ledger.problem(`at rest: ${fault}`);
+
+  const named = new Set<string>();
+  let unknown = 0;
+  for (const row of rows) {
+    for (const key of namedBy(row)) {
+      named.add(key);
+      if (!files.keys.has(key)) ledger.problem(`its row names the file ${key}, which is not there`, row.id);
+    }
+    const entry = ledger.get(row.id);
+    if (entry === undefined) unknown += 1;
+    else checkRow(world, entry, row, directory, runs);
+    checkCounts(world, row);
+  }
+  for (const key of files.keys)
+    if (!named.has(key)) ledger.problem(`no row names the file ${key}`, key.slice(0, key.indexOf("/")));
+  if (unknown > world.lost)
+    ledger.problem(`${unknown} requests that nobody submitted, where ${world.lost} submits got no answer`);
+
+  const kept = new Map(rows.map((row) => [row.id, row]));
+  for (const entry of ledger.entries()) {
+    checkOutcome(world, entry);
+    const gone = { askedAt: Date.now(), answeredAt: Date.now() };
+    if (!kept.has(entry.id)) ledger.gone(entry, "the database", gone);
+  }
+  runs.check(world, kept);
+}
+
+/** What webhooks told is what everybody was told, and nobody was told of a request that there was not. */
+export function checkWebhooks({ ledger, receivers, lost }: World): void {
+  let unknown = 0;
+  for (const { told, problems } of receivers) {
+    for (const problem of problems) ledger.problem(problem);
+    for (const { id, outcome, at } of told.values()) {
+      const entry = ledger.get(id);
+      if (entry === undefined) unknown += 1;
+      else if (!entry.facts.webhook) ledger.problem("its webhook came, and it asked for none", id);
+      else ledger.outcome(entry, outcome, "webhook", at);
+    }
+  }
+  if (unknown > lost) ledger.problem(`webhooks of ${unknown} requests that nobody submitted`);
+}
+
+/** Lives shorter than this tell nothing of memory, ms. */
+const WARM_MS = 1_500;
+/** What garbage collection leaves to chance, bytes. */
+const MEMORY_SLACK = 96 * 2 ** 20;
+
+/** The last lives of the server hold no more memory than the first. */
+export function checkMemory({ ledger, lives }: World): void {
+  const sizes = lives.past.filter(({ memory, agedMs }) => memory > 0 && agedMs > WARM_MS).map(({ memory }) => memory);
+  const third = Math.ceil(sizes.length / 3);
+  const [before, after] = [median(sizes.slice(0, third)), median(sizes.slice(-third))];
+  if (after > before + MEMORY_SLACK) {
+    ledger.problem(
+      `memory grows: ${Math.round(before / 2 ** 20)} MB in the first third of the lives, ${Math.round(after / 2 ** 20)} MB in the last`,
+    );
+  }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+}
+
+/** The outcome is one that this request may have. */
+function checkOutcome({ ledger }: World, entry: Entry<Facts>): void {
+  const { facts, outcome, lifeMs } = entry;
+  if (outcome === null) return; // it was gone before anybody asked
+  if (outcome.status === "COMPLETED") {
+    if (facts.fate === "fails" || facts.fate === "poison")
+      ledger.problem(`it completed, and its model cannot`, entry.id);
+    return;
+  }
+  const codes: Readonly<Record<string, boolean>> = {
+    model_error: facts.fate === "fails",
+    retries_exhausted: facts.fate === "again",
+    cancelled: facts.cancelled,
+    start_timeout: facts.startTimeout,
+    expired: lifeMs !== null,
+    runner_crashed: true, // by the nemesis, or its neighbour
+    lease_lost: true,
+  };
+  if (codes[outcome.code ?? "model_error"] !== true) ledger.problem(`it failed with ${outcome.code}`, entry.id);
+}
+
+/** What the row says is what was told, and its result is what its model makes of its input, by the attempt that settled it. */
+function checkRow({ ledger }: World, entry: Entry<Facts>, row: Row, directory: string, runs: Runs): void {
+  const { id, result } = row;
+  const at = Date.now();
+  const status = row.status === 2 ? "COMPLETED" : "FAILED";
+  ledger.finished(entry, { status, ...(row.failure_code !== null && { code: row.failure_code }) }, "the database", {
+    askedAt: at - 1,
+    answeredAt: at,
+  });
+  if (result === null) return;
+  const outputs =
+    result.kind === "text" && typeof result.text === "string"
+      ? [Buffer.from(result.text)]
+      : filesOf(result).map(({ key }) => readBlob(directory, key));
+  const { pictures } = entry.facts;
+  if (outputs.length !== Math.max(1, pictures)) ledger.problem(`its result has ${outputs.length} files`, id);
+  for (const { key } of filesOf(result)) {
+    if (!key.startsWith(`${id}/${row.leases}/`))
+      ledger.problem(`the file ${key} of its result is not of attempt ${row.leases}, which settled it`, id);
+  }
+  for (const [index, output] of outputs.entries()) {
+    const maker = makerOf(output, entry.facts, pictures === 0 ? null : index);
+    if (maker === null) ledger.problem(`output ${index} at rest is not what its model makes`, id);
+    else if (maker.id !== "-" && maker.attempt !== row.leases) {
+      ledger.problem(`attempt ${maker.attempt} made its result, and attempt ${row.leases} settled it`, id);
+    } else if (!runs.isLast(maker)) ledger.problem(`its result is not of the last run of attempt ${maker.attempt}`, id);
+  }
+}
+
+/** Attempts add up, and none is beyond what its kind of failure has tries for. */
+function checkCounts({ ledger }: World, row: Row): void {
+  const { id, status, leases, attempts, crashes, past, failure_code: code } = row;
+  const isCrash = (one: string | null): boolean => one === "runner_crashed" || one === "lease_lost";
+  const open = leases - past.length; // the lease that the outcome ended, if one did
+  const spent = past.filter((one) => one !== null).length + (open === 1 && code !== "cancelled" ? 1 : 0);
+  const died = past.filter(isCrash).length + (open === 1 && isCrash(code) ? 1 : 0);
+  if (open < 0 || open > 1 || (status === 2 && open !== 1))
+    ledger.problem(`${leases} leases, of which ${past.length} are told of`, id);
+  if (attempts !== spent) ledger.problem(`${attempts} attempts counted, ${spent} spent`, id);
+  if (crashes !== died) ledger.problem(`${crashes} crashes counted, of ${died}`, id);
+  if (crashes > CRASH_RETRY_DELAYS_MS.length + 1) ledger.problem(`it was tried again after ${crashes} crashes`, id);
+  if (attempts - crashes > MODEL_RETRY_DELAYS_MS.length + 1)
+    ledger.problem(`it was tried ${attempts - crashes} times`, id);
+}
+
+/** How requests end that no lease ends. */
+const ENDED_FROM_OUTSIDE: ReadonlySet<string | null | undefined> = new Set(["cancelled", "start_timeout"]);
+
+/**
+ * The runs, by the marks that they left. What bounds them: a lease runs once, and within one life of the server all
+ * leases of a request have different numbers. A lease may begin to run before it is written (DESIGN, "Tokens"), so a
+ * kill -9 may cut it off the record with its run begun: then the next lease has its number once more. So a number
+ * may have run in several lives, but in no two of which the earlier one ended well.
+ */
+class Runs {
+  readonly #byAttempt = new Map<string, Mark[]>();
+  readonly #byNonce = new Map<string, Mark[]>();
+
+  constructor(text: string) {
+    for (const line of text.split("\n")) {
+      if (line === "") continue;
+      const mark = readMark(line);
+      if (mark.what !== "began") continue;
+      add(this.#byNonce, mark.nonce, mark);
+      if (mark.id !== "-") add(this.#byAttempt, `${mark.id}/${mark.attempt}`, mark);
+    }
+  }
+
+  /** Whether `run` is the last one of its attempt, of those that know theirs. */
+  isLast({ id, attempt, run, nonce }: RunOf): boolean {
+    if (id === "-") return this.#byNonce.get(nonce)?.some((mark) => mark.run === run) ?? false;
+    return this.#byAttempt.get(`${id}/${attempt}`)?.at(-1)?.run === run;
+  }
+
+  check({ ledger, lives }: World, rows: ReadonlyMap<string, Row>): void {
+    const killed = new Map(lives.past.map(({ server, ending }) => [server.pid, ending === "kill"]));
+    for (const [name, marks] of this.#byAttempt) {
+      const { id, attempt } = marks[0]!;
+      const row = rows.get(id);
+      // A lease that came too late is refused when it is written; its run has begun, and ends for nothing.
+      const late = ENDED_FROM_OUTSIDE.has(row?.failure_code) ? 1 : 0;
+      if (row !== undefined && attempt > row.leases + late) {
+        ledger.problem(`attempt ${attempt} ran, of ${row.leases} leases`, id);
+      }
+      for (const [index, mark] of marks.entries()) {
+        if (index === 0) continue;
+        const before = marks[index - 1]!;
+        if (before.server === mark.server) ledger.problem(`${name} ran twice in one life of the server`, id);
+        else if (killed.get(before.server) !== true)
+          ledger.problem(`${name} ran again after a server that stopped well`, id);
+      }
+    }
+    const leases = new Map<string, number>();
+    for (const entry of ledger.entries()) {
+      const row = rows.get(entry.id);
+      // Of what is gone nobody knows how often it was leased.
+      leases.set(entry.facts.nonce, (leases.get(entry.facts.nonce) ?? 0) + (row?.leases ?? Infinity));
+    }
+    const kills = [...killed.values()].filter(Boolean).length;
+    for (const [nonce, marks] of this.#byNonce) {
+      const known = leases.get(nonce);
+      if (known !== undefined && marks.length > known + kills)
+        ledger.problem(`${nonce} ran ${marks.length} times with ${known} leases and ${kills} kills`);
+    }
+  }
+}
+
+function add<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
