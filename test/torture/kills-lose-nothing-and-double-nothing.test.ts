@@ -1,0 +1,43 @@
+/**
+ * The short form of `npm run torture -- crashes`: a real server under load is struck down in every way there is, and at
+ * the end a checker that knows every answered submit finds each with its one outcome.
+ */
+import { expect, test } from "vitest";
+import { torture } from "../../torture/crashes/run.ts";
+
+const BLOWS = [
+  "kill -9 of the server",
+  "kill -9 of a runner",
+  "kill -9 twice in a row",
+  "a runner stands still",
+  "kill -9 as soon as it listens",
+  "kill -9 of a runner's group",
+  "kill -9 of everything at once",
+  "kill -9 while it stops",
+  "SIGTERM",
+];
+
+// Whose processes are whose only Linux tells.
+test.skipIf(process.platform !== "linux")(
+  "a server killed nine times under load loses no answered submit and gives none two outcomes",
+  async () => {
+    const blows = BLOWS;
+    const {
+      problems,
+      submits,
+      blows: struck,
+    } = await torture({
+      seed: 5,
+      ms: 120_000,
+      blows,
+      peaceMs: 30_000,
+      clients: 16,
+      backlog: 200,
+      tell: () => {},
+    });
+    expect(problems).toBeNull();
+    expect([...struck.keys()]).toEqual(BLOWS);
+    expect(submits).toBeGreaterThan(100);
+  },
+  180_000,
+);
