@@ -10,12 +10,17 @@ export interface Target {
   readonly directory: string;
   /** How long a lease holds, ms. */
   readonly leaseMs: number;
+  /** How many submits were answered so far. */
+  answered(): number;
   /** The receiver that may be away. */
   readonly receiver: Receiver;
 }
 
 /** Between a server that listens and the next blow; by chance far less or more. */
 const MEAN_PAUSE_MS = 1_500;
+
+/** As many submits at least are answered between two blows, so that each strikes a server at work. */
+export const BETWEEN_BLOWS = 20;
 
 type Blow = (target: Target, random: Random) => Promise<void>;
 
@@ -134,7 +139,9 @@ export async function nemesis(
   counts: Map<string, number>,
 ): Promise<void> {
   for (const name of blows) {
+    const enough = target.answered() + BETWEEN_BLOWS;
     await target.lives.up();
+    while (target.answered() < enough && Date.now() < until) await wait(10);
     await wait(Math.min(-Math.log(1 - random.next()) * MEAN_PAUSE_MS, Math.max(0, until - Date.now())));
     if (Date.now() >= until) return;
     counts.set(name, (counts.get(name) ?? 0) + 1);

@@ -126,7 +126,7 @@ export async function torture(wish: Wish): Promise<Outcome> {
   ]);
   load.catch(() => {}); // whoever waits for it below hears of it
   try {
-    const target = { lives, directory, leaseMs: LEASE_MS, receiver: receivers[0] };
+    const target = { lives, directory, leaseMs: LEASE_MS, answered: () => ledger.size, receiver: receivers[0] };
     await nemesis(target, wish.blows ?? blowsByChance(random), random, until, blows);
     world.over = true;
     receivers[0].trouble = null;
