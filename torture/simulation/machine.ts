@@ -6,6 +6,9 @@
 import type { Disk } from "./disk.ts";
 import type { Random } from "./random.ts";
 
+/** What the wall clock says when a machine is switched on, if it is right. */
+export const SWITCHED_ON_AT: number = Date.UTC(2026, 0, 1);
+
 /** Taken before the simulation puts its own in their place. */
 const realTurn = setImmediate;
 
@@ -23,8 +26,9 @@ export class Process {
     this.host = host;
   }
 
+  /** Whether it, and what it is of, has not died. */
   get lives(): boolean {
-    return this.isAlive && (this.host === null || this.host.isAlive);
+    return this.isAlive && (this.host === null || this.host.lives);
   }
 
   get busyUntil(): number {
@@ -51,7 +55,7 @@ export class Machine {
   /** Milliseconds since the machine was switched on. Never goes backwards. */
   time = 0;
   /** What the wall clock says, less `time`: whoever sets it makes it jump. */
-  wallOffset: number = Date.UTC(2026, 0, 1);
+  wallOffset: number = SWITCHED_ON_AT;
   steps = 0;
   /** On whose behalf code runs now. */
   current: Process;
@@ -98,6 +102,11 @@ export class Machine {
     this.#mix(text.length);
     for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i));
     this.onNote?.(`${this.time.toFixed(3).padStart(14)} ${this.current.name}: ${text}`);
+  }
+
+  /** More of what a note was about, where somebody reads it. */
+  detail(text: () => string): void {
+    this.onNote?.(`${" ".repeat(14)} ${text()}`);
   }
 
   /** Runs `work` on behalf of `process`: whatever it starts before it first awaits belongs to that. */
@@ -170,6 +179,11 @@ let present: Machine | null = null;
 export function machine(): Machine {
   if (present === null) throw new Error("Nothing is simulated now.");
   return present;
+}
+
+/** Whether there is one. */
+export function isOn(): boolean {
+  return present !== null;
 }
 
 /** Makes `next` the machine that `machine()` answers. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { constants, mkdirSync, rmSync } from "node:fs";
 import {
   copyFile,
   link,
@@ -18,6 +18,7 @@ import type { Readable } from "node:stream";
 import { randomToken } from "../core/ids.ts";
 import type { BlobInfo, BlobSource, BlobStore } from "./blob-store.ts";
 import { isBlobKey, isBlobPrefix, KEY_LEVELS } from "./key.ts";
+import { syncDirectoryNow } from "./sync-directory.ts";
 
 /** Where blobs are written before they have their name. No id begins with a dot. */
 const STAGING = ".staging";
@@ -200,16 +201,6 @@ async function syncDirectory(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-function syncDirectoryNow(path: string): void {
-  if (process.platform === "win32") return;
-  const handle = openSync(path, constants.O_RDONLY);
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }
 

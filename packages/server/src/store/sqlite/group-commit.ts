@@ -107,6 +107,11 @@ export class GroupCommit {
     });
   }
 
+  /** Whether a batch is with the writer: it may be durable already, and is not heard of yet. */
+  get isCommitting(): boolean {
+    return this.#inFlight.length > 0;
+  }
+
   /** Durations of the commits since the last call, ms. */
   takeDurations(): Durations {
     const durations = this.#durations;

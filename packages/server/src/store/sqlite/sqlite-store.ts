@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
 import { InferqError, sentence } from "../../core/errors.ts";
 import { isId, randomToken } from "../../core/ids.ts";
-import type { PastAttempt, Request, Submission } from "../../core/request.ts";
+import { isFinished, type PastAttempt, type Request, type Submission } from "../../core/request.ts";
 import { MemoryEventLog } from "../memory-event-log.ts";
 import type {
   EnqueueAnswer,
@@ -28,6 +28,7 @@ import type {
 import { SqliteDeliveries } from "./deliveries.ts";
 import { readable } from "./faults.ts";
 import { type Committed, GroupCommit } from "./group-commit.ts";
+import type { Stretch } from "./lister.ts";
 import { LiveQueue } from "./live-queue.ts";
 import { lockDirectory } from "./lock.ts";
 import * as m from "./messages.ts";
@@ -150,7 +151,12 @@ class Store implements SqliteStore {
   }
 
   async get(id: string): Promise<Request | undefined> {
-    return isId(id) ? this.#read((reader) => reader.request(id, this.#clock.now())) : undefined;
+    if (!isId(id)) return undefined;
+    for (;;) {
+      const found = this.#read((reader) => reader.request(id, this.#clock.now()));
+      if (found === undefined || !this.#isAhead(found)) return found;
+      await nextTurn();
+    }
   }
 
   async list(wish: ListWish): Promise<RequestPage> {
@@ -158,7 +164,7 @@ class Store implements SqliteStore {
     let asked = wish;
     for (let step = 0; step < LIST_STEPS; step++) {
       if (step > 0) await nextTurn();
-      const { found, next } = this.#read((reader) => reader.list(asked, this.#clock.now()));
+      const { found, next } = await this.#listed(asked);
       requests.push(...found);
       if (next === null) return { requests, next };
       asked = { ...wish, before: next, limit: wish.limit - requests.length };
@@ -278,6 +284,21 @@ class Store implements SqliteStore {
 
   #read<T>(read: (reader: Reader) => T): T {
     return readable(() => read(this.#opened()));
+  }
+
+  async #listed(wish: ListWish): Promise<Stretch> {
+    for (;;) {
+      const stretch = this.#read((reader) => reader.list(wish, this.#clock.now()));
+      if (!stretch.found.some((one) => this.#isAhead(one))) return stretch;
+      await nextTurn();
+    }
+  }
+
+  /** Whether the file shows an outcome that memory is about to hear of: told now, a poll after it would take it back. */
+  #isAhead({ id, status }: RequestStatus): boolean {
+    if (!isFinished(status) || !this.#commits.isCommitting) return false;
+    const known = this.#queue.status(id, this.#clock.now());
+    return known != null && !isFinished(known.status);
   }
 
   #expired(now: number, limit: number): readonly ExpiredRequest[] {
