@@ -100,7 +100,10 @@ export const ERRORS = {
   // The server.
   internal: { status: 500, sentence: "Internal server error. The server's log tells more under this request's id." },
   model_unavailable: { status: 503, sentence: "Model {model} cannot run here: {detail}." },
-  store_unavailable: { status: 503, sentence: "This could not be stored: nothing was accepted or changed. Try again." },
+  store_unavailable: {
+    status: 503,
+    sentence: "The server's disk or store does not work now: nothing was accepted or changed. Try again.",
+  },
   server_queue_full: {
     status: 503,
     sentence: "{limit} requests wait on this server, the most that may. Try again in {seconds} s.",

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { InferqError } from "../core/errors.ts";
+import { isHostFault } from "../core/host-faults.ts";
 import { LimitError } from "./limit-error.ts";
 import { errorBody, refusedBody } from "../wire/bodies.ts";
 import type { Audit } from "./audit.ts";
@@ -33,7 +34,8 @@ export class ExpiredError extends InferqError {
 export function failer(logger: Logger, audit: Pick<Audit, "refused">, limitBytes: number): Fail {
   return (error, request, response, route) => {
     const known = asInferqError(error, request, limitBytes);
-    if (known.code === "internal") logger.error({ err: error, method: request.method, route }, "an answer failed");
+    if (known !== error && known.status >= 500)
+      logger.error({ err: error, method: request.method, route }, "an answer failed");
     if (known instanceof RefusedKeyError) audit.refused(known, request);
     sendError(known, request, response);
   };
@@ -85,6 +87,8 @@ function clientError(code: string | undefined): InferqError {
 
 function asInferqError(error: unknown, request: IncomingMessage, limitBytes: number): InferqError {
   if (error instanceof InferqError) return error;
+  // Wherever on the way the disk refused: what it holds cannot be had now, and what was sent is not kept.
+  if (isHostFault(error)) return new InferqError("store_unavailable", {}, { cause: error });
   const { code, statusCode, message } = (error ?? {}) as { code?: string; statusCode?: number; message?: string };
   switch (code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":

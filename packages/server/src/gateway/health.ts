@@ -2,14 +2,14 @@
 import type { FastifyInstance } from "fastify";
 import { type GatewayContext, sendJson } from "./context.ts";
 
-/** `GET /healthz`: the process answers. `GET /readyz`: 503 until the light models are ready. */
+/** `GET /healthz`: the process answers. `GET /readyz`: 503 until the light models are ready, and once the server stops. */
 export function healthRoutes(app: FastifyInstance, context: GatewayContext): void {
   app.get("/healthz", (_request, reply) => {
     sendJson(reply, `{"status":"ok"}`);
   });
   app.get("/readyz", (_request, reply) => {
-    const ready = context.ready();
-    sendJson(reply.code(ready ? 200 : 503), `{"status":"${ready ? "ready" : "starting"}"}`);
+    const readiness = context.readiness();
+    sendJson(reply.code(readiness === "ready" ? 200 : 503), `{"status":"${readiness}"}`);
   });
 }
 

@@ -11,6 +11,11 @@ function okOrLater(description: string, schema: unknown): Json {
   return { ...ok(description, schema), headers: GRANTED };
 }
 
+const READINESS = {
+  type: "object",
+  properties: { status: { enum: ["starting", "ready", "stopping"] } },
+};
+
 const MODEL = {
   name: "model",
   in: "path",
@@ -203,9 +208,9 @@ export const PATHS: Json = {
     get: {
       tags: ["Server"],
       operationId: "ready",
-      summary: "Whether the light models are ready",
+      summary: "Whether the light models are ready, and the server is not about to stop",
       security: [],
-      responses: { "200": ok("They are.", { type: "object" }), "503": ok("Not yet.", { type: "object" }) },
+      responses: { "200": ok("It is.", READINESS), "503": ok("Not yet, or no more.", READINESS) },
     },
   },
   "/metrics": {

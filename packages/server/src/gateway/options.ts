@@ -69,6 +69,6 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Whether the light models are ready, for `/readyz`. */
-  readonly ready: () => boolean;
+  /** For `/readyz`. `ready`: the light models are. `stopping`: what runs may end, and nothing else is begun before the next start. */
+  readonly readiness: () => "starting" | "ready" | "stopping";
 }

@@ -26,7 +26,11 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     return { id, base, base64 };
   };
 
-  app.post("/v1/:model", async (request, reply) => {
+  /** What is accepted while the server stops runs after the next start: for that no call waits. */
+  const refuseWhenStopping = (_request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void =>
+    done(context.readiness() === "stopping" ? new InferqError("shutting_down") : undefined);
+
+  app.post("/v1/:model", { onRequest: refuseWhenStopping }, async (request, reply) => {
     const { id, base, base64 } = await accepted(request, reply);
     reply.header("x-request-id", id).header("x-remaining-credits", String(settings.remainingCredits));
     reply.header("x-cost", "0");

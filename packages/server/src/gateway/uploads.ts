@@ -45,7 +45,7 @@ export function uploadRoute(app: FastifyInstance, context: GatewayContext): void
         urls.push(fileUrl(base, key));
       }
     } catch (error) {
-      await blobs.deletePrefix(`${id}/`);
+      await blobs.deletePrefix(`${id}/`).catch(() => undefined); // else the scan does, in the end
       throw new InferqError("store_unavailable", {}, { cause: error });
     }
     context.logger.info(

@@ -46,7 +46,8 @@ export async function intake(
     });
     return { input: stored, hasFiles };
   } catch (error) {
-    await context.blobs.deletePrefix(`${context.id}/0/`);
+    // What cannot be deleted now the scan deletes; the caller is told what was wrong before.
+    await context.blobs.deletePrefix(`${context.id}/0/`).catch(() => undefined);
     throw error;
   }
 }

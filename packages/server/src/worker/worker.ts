@@ -80,6 +80,11 @@ export class Worker implements AsyncDisposable {
     this.#keeper = new LeaseKeeper(options);
   }
 
+  /** From the moment that `stop` is called. */
+  get isStopping(): boolean {
+    return this.#stopped !== undefined;
+  }
+
   /** Empties the working directory, starts the runners and begins to lease. Idempotent. */
   start(): Promise<void> {
     return (this.#started ??= this.#start());

@@ -176,7 +176,7 @@ export async function startGateway(
     clock,
     logger: pino({ level: "info" }, { write: (line: string) => void logs.push(line) }),
     metrics: figures,
-    ready: () => true,
+    readiness: () => "ready",
     ...more,
   });
   await app.listen({ port: 0, host: "127.0.0.1" });

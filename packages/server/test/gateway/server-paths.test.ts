@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ADMIN_KEY, type Gateway, send, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
-let ready = false;
+let readiness: "starting" | "ready" | "stopping" = "starting";
 beforeAll(async () => {
-  gateway = await startGateway({}, { ready: () => ready });
+  gateway = await startGateway({}, { readiness: () => readiness });
 });
 afterAll(async () => await gateway[Symbol.asyncDispose]());
 
@@ -90,15 +90,18 @@ test("every curl line can be pasted: what it leaves to the reader is set at the 
   expect(one("/v2/picture")).not.toContain("-o output");
 });
 
-test("alive at once, ready when the light models are", async () => {
+test("alive at once, ready when the light models are, and not any more when it stops", async () => {
   const health = async (path: string): Promise<[number, string]> => {
     const answer = await send(gateway.port, "GET", path, {});
     return [answer.status, answer.text];
   };
   expect(await health("/healthz")).toEqual([200, `{"status":"ok"}`]);
   expect(await health("/readyz")).toEqual([503, `{"status":"starting"}`]);
-  ready = true;
+  readiness = "ready";
   expect(await health("/readyz")).toEqual([200, `{"status":"ready"}`]);
+  readiness = "stopping";
+  expect(await health("/readyz")).toEqual([503, `{"status":"stopping"}`]);
+  expect(await health("/healthz")).toEqual([200, `{"status":"ok"}`]);
 });
 
 test("the figures are for admins, and tell the depth of the queue and how long the oldest waits", async () => {

@@ -22,7 +22,7 @@ it("a lease that was handed out and could not be written is written when the dis
   const mend = breakFile(path);
   const [unwritten] = await store.lease(wish);
   expect(unwritten).toMatchObject({ attempt: 1 });
-  await expect(store.settle(asked.id, unwritten!.token, { type: "release" })).rejects.toThrow("could not be stored");
+  await expect(store.settle(asked.id, unwritten!.token, { type: "release" })).rejects.toThrow("does not work now");
   mend();
   await mended(store);
 
@@ -43,7 +43,7 @@ it("a lease that cannot be written any more does not share its number with the n
   await store.enqueue(asked);
   const mend = breakFile(path);
   const [unwritten] = await store.lease(wish);
-  await expect(store.heartbeat([unwritten!], 1_000)).rejects.toThrow("could not be stored");
+  await expect(store.heartbeat([unwritten!], 1_000)).rejects.toThrow("does not work now");
   mend();
   // As another lease and its end, of which this process never heard that they were written.
   using file = new DatabaseSync(join(path, "inferq.db"), { timeout: 5_000 });
@@ -51,7 +51,7 @@ it("a lease that cannot be written any more does not share its number with the n
   await mended(store);
   expect(await store.heartbeat([unwritten!], 1_000)).toEqual([unwritten!.token]);
   const mendAgain = breakFile(path);
-  await expect(store.expireBy(asked.id, Infinity)).rejects.toThrow("could not be stored");
+  await expect(store.expireBy(asked.id, Infinity)).rejects.toThrow("does not work now");
   mendAgain();
   await mended(store);
   expect(store.status(asked.id)).toMatchObject({ status: "QUEUED" });
@@ -69,12 +69,12 @@ it("while the disk takes nothing, what is there is read, and no further lease is
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // it is not opened again
   onTestFinished(() => void vi.useRealTimers());
   file.exec("CREATE TRIGGER full BEFORE INSERT ON requests BEGIN SELECT RAISE(ROLLBACK, 'full'); END");
-  await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+  await expect(store.enqueue(submission())).rejects.toThrow("does not work now");
   expect(await store.get(first.id)).toMatchObject({ status: "QUEUED" });
   expect((await store.list({ owner: first.owner, limit: 10 })).requests).toHaveLength(2);
   expect(await store.deliveries.get(first.id)).toBeUndefined();
   expect(await store.sweep(10)).toEqual({ lost: [], startTimedOut: [], expired: [] });
-  await expect(store.lease(wish)).rejects.toThrow("could not be stored");
+  await expect(store.lease(wish)).rejects.toThrow("does not work now");
   expect(store.status(first.id)).toMatchObject({ status: "QUEUED", leases: 0 });
   vi.useRealTimers();
 });
@@ -87,7 +87,7 @@ it("no lease is lost while nobody could extend it, and each is soon after", asyn
   for (let i = 0; i < 2; i++) await store.enqueue(submission());
   const [extended, dead] = await store.lease({ ...wish, capacity: new Map([["mock", 2]]), durable: true });
   const mend = breakFile(path);
-  await expect(store.heartbeat([extended!], 1_000)).rejects.toThrow("could not be stored");
+  await expect(store.heartbeat([extended!], 1_000)).rejects.toThrow("does not work now");
   clock.advance(600_000);
   mend();
   await mended(store);
@@ -110,7 +110,7 @@ it("what a run tells is taken while its lease stands or may be written still, an
   const mend = breakFile(path);
   const [unwritten] = await store.lease(wish);
   expect(events.append(unwritten!.id, unwritten!.token, told)).toBe(true);
-  await expect(store.heartbeat([unwritten!], 1_000)).rejects.toThrow("could not be stored");
+  await expect(store.heartbeat([unwritten!], 1_000)).rejects.toThrow("does not work now");
   expect(events.append(unwritten!.id, unwritten!.token, told)).toBe(true);
   expect(events.append(written!.id, written!.token, told)).toBe(true);
   mend();
@@ -138,7 +138,7 @@ it("a start that finds leases of the dead and a disk that refuses goes on when t
   }
   await using store = await sqliteStore({ directory: path, clock });
   const mend = breakFile(path);
-  await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+  await expect(store.enqueue(submission())).rejects.toThrow("does not work now");
   mend();
   await mended(store);
   expect(store.stats().models.get("mock")).toMatchObject({ queued: 4_001, processing: 0 });
@@ -207,7 +207,7 @@ it("is given longer each time while it takes nothing, though the file opens", as
   for (const waits of [[50, 200, 1_000, 1_000], [50]]) {
     file.exec(full);
     for (const wait of waits) {
-      await expect(store.enqueue(submission())).rejects.toThrow("could not be stored");
+      await expect(store.enqueue(submission())).rejects.toThrow("does not work now");
       while (vi.getTimerCount() === 0) await turn(); // not `poll`, which moves the timers
       vi.advanceTimersByTime(wait - 1);
       expect(vi.getTimerCount()).toBe(1);

@@ -96,7 +96,7 @@ it("a disk that refuses the delivery: the outcome has not happened either, and d
   const [lease] = await store.lease(wish);
 
   const mend = breakFile(path, "deliveries");
-  await expect(store.settle(second.id, lease!.token, complete)).rejects.toThrow("could not be stored");
+  await expect(store.settle(second.id, lease!.token, complete)).rejects.toThrow("does not work now");
   mend();
   await mended(store);
   expect(store.status(second.id)).toMatchObject({ status: "PROCESSING" });

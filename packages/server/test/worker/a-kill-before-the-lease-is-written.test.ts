@@ -28,7 +28,7 @@ it("its artifacts do not stay beside those of the next attempt, which has its nu
     file.exec("ALTER TABLE requests RENAME TO hidden"); // no commit succeeds any more
     const lease = await leaseOf(store);
     await putArtifact(lease);
-    await expect(store.settle(asked.id, lease.token, { type: "release" })).rejects.toThrow("could not be stored");
+    await expect(store.settle(asked.id, lease.token, { type: "release" })).rejects.toThrow("does not work now");
     file.exec("ALTER TABLE hidden RENAME TO requests");
   }
   await using store = await sqliteStore(options);
