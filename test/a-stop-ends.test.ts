@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { inferq, temporaryDirectory } from "./command-line.ts";
-import { KEY, realServer } from "./real-server.ts";
+import { KEY, realServer, type RealServer } from "./real-server.ts";
 
 const CLI = join(import.meta.dirname, "../packages/server/src/cli.ts");
 
@@ -69,3 +69,62 @@ test("neither a client in the middle of its body nor one that waits for its resu
   expect(await exited).toEqual([0, null]);
   slow.destroy();
 });
+
+test("readiness says first that the server stops; what runs may end, what waits is answered, and what comes runs after the start", async () => {
+  using directory = temporaryDirectory();
+  const go = join(directory.path, "go");
+  const config = join(directory.path, "config.mjs");
+  writeFileSync(config, `export default { models: ["./patient.mjs"], dataDir: "./data", stopGraceSeconds: 60 };`);
+  const run = `async run(_, { log }) {
+    log("running");
+    while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10));
+    return "well";
+  }`;
+  writeFileSync(
+    join(directory.path, "patient.mjs"),
+    `import { existsSync } from "node:fs";
+    export default { name: "patient", output: "text", input: { type: "object" }, ${run} };`,
+  );
+  const data = join(directory.path, "data");
+  let late: string;
+  {
+    await using server = await realServer({ config, directory: data });
+    await server.ready();
+    const { request_id: id } = await server.submit("patient", {});
+    while ((await status(server, id)) !== "PROCESSING");
+    const waiting = server.fetch(`/v2/requests/${id}?wait=60`);
+    const exited = once(server.process, "exit");
+    server.process.kill("SIGTERM");
+    await server.said("SIGTERM: stopping");
+    const readiness = await server.fetch("/readyz");
+    expect([readiness.status, await readiness.json()]).toEqual([503, { status: "stopping" }]);
+    expect((await server.fetch("/healthz")).status).toBe(200);
+
+    late = (await server.submit("patient", {})).request_id;
+    const unfinished = server.fetch(`/v2/requests/${late}?wait=60`);
+    const sync = await server.fetch("/v1/patient", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    expect([sync.status, sync.headers.get("x-error-code")]).toEqual([503, "shutting_down"]);
+    expect(sync.headers.get("retry-after")).toBe("1");
+    expect(await status(server, late)).toBe("QUEUED"); // nothing more is leased
+
+    writeFileSync(go, "");
+    expect(await (await waiting).json()).toMatchObject({ status: "COMPLETED", output: "well" });
+    expect(await (await unfinished).json()).toMatchObject({ status: "QUEUED" });
+    expect(await exited).toEqual([0, null]);
+  }
+  await using server = await realServer({ config, directory: data });
+  expect(await server.result(late)).toMatchObject({ status: "COMPLETED" });
+  const timeline = (await (await server.fetch(`/v2/requests/${late}/timeline`)).json()) as {
+    events: { event: string }[];
+  };
+  expect(timeline.events.map(({ event }) => event)).toEqual(["submitted", "leased", "completed"]);
+});
+
+async function status({ fetch }: Pick<RealServer, "fetch">, id: string): Promise<string> {
+  const answer = await fetch(`/v2/requests/${id}/status`);
+  return ((await answer.json()) as { status: string }).status;
+}

@@ -41,7 +41,7 @@ export interface Server {
   readonly keys: KeyStore;
   /** Resolves if it turns out that no model can be served, with the sentence that says why. Otherwise never. */
   readonly hopeless: Promise<StartError>;
-  /** Gives running requests back to the queue after the grace, and ends every process. Idempotent. */
+  /** Leases nothing more, gives running requests back to the queue after the grace, then answers no more and ends every process. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -118,7 +118,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     clock,
     logger,
     metrics,
-    ready: () => setups.ready(),
+    readiness: () => (worker.isStopping ? "stopping" : setups.ready() ? "ready" : "starting"),
   });
   if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
   opened.defer(() => closeGateway(gateway, worker));

@@ -30,10 +30,18 @@ const FAULTS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "this name cannot be looked up now. Choose an address with --host or HOST.",
 };
 
-/** Takes no new connections, gives running requests the worker's grace, and then cuts off whoever still reads. */
+/** How long answers under way may take to leave once the port is closed, ms. */
+const LAST_ANSWERS_MS = 1_000;
+
+/**
+ * Stops the worker, which gives runs their grace, while everything is still answered: readiness says that it stops,
+ * and who waits for one of these runs hears how it ended. Then takes no new connections, ends every wait and
+ * stream with what is known, and cuts off whoever still sends or reads after a moment.
+ */
 export async function closeGateway(gateway: FastifyInstance, worker: Worker): Promise<void> {
-  const closed = gateway.close();
   await worker.stop();
-  gateway.server.closeAllConnections();
+  const closed = gateway.close();
+  const cutOff = setTimeout(() => gateway.server.closeAllConnections(), LAST_ANSWERS_MS);
   await closed;
+  clearTimeout(cutOff);
 }
