@@ -17,8 +17,17 @@ export interface Ended {
 
 /** Runs `inferq <args>` with no setting from this process's environment. */
 export async function inferq(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, ["--conditions=@inferq/source", "packages/server/src/cli.ts", ...args], {
-    cwd: ROOT,
+  return await node(["--conditions=@inferq/source", "packages/server/src/cli.ts", ...args], env);
+}
+
+/** Runs `node <args>` in the directory `cwd`, likewise. */
+export async function node(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd = ROOT,
+): Promise<Ended> {
+  const child = spawn(process.execPath, args, {
+    cwd,
     env: { PATH: process.env["PATH"], ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

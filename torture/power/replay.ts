@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Disk, type OpenFile } from "../simulation/disk.ts";
 import { Random } from "../simulation/random.ts";
-import type { Entry } from "./log.ts";
+import { entries, type Entry } from "./log.ts";
 
 /** Permissions by the number of an inode of the disk; those that are not named are their owner's alone. */
 type Modes = ReadonlyMap<number, number>;
@@ -38,6 +38,7 @@ export class Replay {
   readonly #files = new Map<number, OpenFile>();
   /** Fsyncs that have begun. */
   readonly #syncs = new Map<number, () => void>();
+  #place = 0;
 
   /** Of a life that begins with `start`, as it lies in `directory` now. */
   constructor(start: Rest, directory: string) {
@@ -59,7 +60,16 @@ export class Replay {
     return { disk: this.#disk.afterPowerLoss(new Random(seed)), modes: new Map(this.#modes) };
   }
 
-  apply(entry: Entry): void {
+  /** Goes on in `log`, always the same, until `place`. */
+  goTo(log: Buffer, place: number): void {
+    for (const entry of entries(log, this.#place)) {
+      if (entry.end > place) return;
+      this.#apply(entry);
+      this.#place = entry.end;
+    }
+  }
+
+  #apply(entry: Entry): void {
     const { name, number } = entry;
     const path = `/${entry.path}`;
     const to = `/${entry.to}`;

@@ -478,7 +478,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...) {
   return -1;
 }
 
-/* What goes round libc. A ring of the kernel would write unseen: there is none here. */
+/* What goes round libc: libuv closes files so. A ring of the kernel would write unseen: there is none here. */
 EXPORT long syscall(long number, ...) {
   REAL(syscall);
   long a[6];
@@ -486,6 +486,7 @@ EXPORT long syscall(long number, ...) {
   va_start(arguments, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(arguments, long);
   va_end(arguments);
+  if (number == SYS_close) remember(a[0], 0);
   int copies = number == SYS_copy_file_range && inode_at(a[2]) != 0;
   if (root_length > 0 && (copies || number == SYS_io_uring_setup)) {
     errno = ENOSYS;

@@ -29,6 +29,18 @@ export interface Edit {
 
 /** Modules of the server that are imported from now on see the simulated machine, with these changes in their text. Throws where one does not apply. */
 export function simulateServer(edits: readonly Edit[] = []): void {
+  registerHooks({
+    resolve(specifier, context, next) {
+      const standIn = STAND_INS.get(specifier);
+      if (standIn === undefined || context.parentURL?.startsWith(SERVER) !== true) return next(specifier, context);
+      return { url: new URL(standIn, PLATFORM).href, shortCircuit: true };
+    },
+  });
+  plant(edits);
+}
+
+/** Modules of the server that are imported from now on have these changes in their text. Throws where one does not apply. */
+export function plant(edits: readonly Edit[]): void {
   const texts = new Map<string, string>();
   for (const { file, find, replace } of edits) {
     const { href } = new URL(file, SERVER);
@@ -41,11 +53,6 @@ export function simulateServer(edits: readonly Edit[] = []): void {
     );
   }
   registerHooks({
-    resolve(specifier, context, next) {
-      const standIn = STAND_INS.get(specifier);
-      if (standIn === undefined || context.parentURL?.startsWith(SERVER) !== true) return next(specifier, context);
-      return { url: new URL(standIn, PLATFORM).href, shortCircuit: true };
-    },
     load(url, context, next) {
       const text = texts.get(url);
       return text === undefined

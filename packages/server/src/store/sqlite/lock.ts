@@ -1,7 +1,7 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { syncDirectoryNow } from "../../blob/sync-directory.ts";
+import { makeDataDirectory } from "./data-directory.ts";
 import { openingFault } from "./faults.ts";
 
 const SQLITE_BUSY = 5;
@@ -13,7 +13,7 @@ const SQLITE_BUSY = 5;
  */
 export function lockDirectory(directory: string): () => void {
   try {
-    makeDirectory(resolve(directory));
+    makeDataDirectory(directory);
     const file = join(directory, "lock.db");
     const db = new DatabaseSync(file, { timeout: 0 });
     try {
@@ -42,18 +42,5 @@ export function lockDirectory(directory: string): () => void {
       `The data directory ${directory} cannot be written: ${(error as Error).message}. Let this user write it, or use another directory.`,
       { cause: error },
     );
-  }
-}
-
-/** Makes `directory`, if it is missing, and its name durable: a power loss must not take it with all that is in it. */
-function makeDirectory(directory: string): void {
-  const first = mkdirSync(directory, { recursive: true, mode: 0o700 }) ?? directory;
-  for (let made = directory; made.length >= first.length; made = dirname(made)) {
-    try {
-      syncDirectoryNow(dirname(made));
-    } catch (error) {
-      // Where others may not look into the directory above, whoever made this one there has seen to its name.
-      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
-    }
   }
 }
