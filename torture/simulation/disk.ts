@@ -15,6 +15,7 @@
  *     disk.powerLoss();                               // what was open must be opened anew
  *     disk.afterPowerLoss(random)                     // the same as another disk, and this one goes on
  *     for (const [path, bytes] of disk.tree("/")) …   // bytes: null for a directory
+ *     disk.release();                                 // at its end: thousands of disks share the memory of one
  *
  * Faults have Node's shape (`code`, `errno`, `syscall`, `path`, `dest`). It knows nothing of processes: of
  * what is opened, nothing need be closed. Whoever simulates a process that dies throws in `before`, from then on always.
@@ -194,7 +195,15 @@ export class Disk {
 
   /** The power fails and comes back. What was open must not be used any more. */
   powerLoss(): void {
-    this.#root = afterPowerLoss(this.#root, this.#changes, this.random);
+    const before = this.#root;
+    this.#root = afterPowerLoss(before, this.#changes, this.random);
+    release(before);
+  }
+
+  /** Nobody looks at it any more: others have its memory. */
+  release(): void {
+    release(this.#root);
+    this.#root = new DirectoryInode(1, 0);
   }
 
   /** What this disk would be after a power loss. `random` decides what is left of that which was not fsynced. */
@@ -285,7 +294,7 @@ export class OpenFile {
   write(bytes: Uint8Array, at: number): void {
     const operation = { name: "write", path: this.path, changes: true, at, bytes: bytes.length } as const;
     this.#disk.begin(operation);
-    this.#disk.changeFile(this.#file(operation), at, bytes.slice());
+    this.#disk.changeFile(this.#file(operation), at, bytes);
   }
 
   /** Cuts it to `size` bytes, or makes it that long with zeros. */
@@ -315,7 +324,7 @@ export class OpenFile {
 
   /** An fsync of it has failed. */
   failSync(): void {
-    if (this.#inode instanceof FileInode) this.#inode.forget(this.#disk.random);
+    if (this.#inode instanceof FileInode) this.#inode.failSync(this.#disk.random);
   }
 
   stat(): Stat {
@@ -348,6 +357,11 @@ function* walk(path: string, inode: Inode): Generator<readonly [path: string, by
   if (inode instanceof FileInode) return yield [path, inode.present.view];
   yield [path, null];
   for (const [name, child] of inode.present) yield* walk(path === "/" ? `/${name}` : `${path}/${name}`, child);
+}
+
+function release(inode: Inode): void {
+  if (inode instanceof FileInode) return inode.release();
+  for (const child of new Set([...inode.present.values(), ...inode.durable.values()])) release(child);
 }
 
 function partsOf(path: string): string[] {

@@ -1,97 +1,115 @@
-/** What names lead to: files and directories, each as it is now and as it surely is on the platters. */
+/** What names lead to: files and directories, each as it is and as it is sure to be after a power loss. */
 import type { Random } from "../random.ts";
+import { Bytes } from "./bytes.ts";
 
-/** Bytes that grow; what was never written is zero. */
-export class Bytes {
-  #space: Uint8Array;
-  #size: number;
-
-  /** Takes `space` as its own. */
-  constructor(space: Uint8Array = new Uint8Array(0)) {
-    this.#space = space;
-    this.#size = space.length;
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** The bytes themselves: to be read at once, and not to be kept. */
-  get view(): Uint8Array {
-    return this.#space.subarray(0, this.#size);
-  }
-
-  copy(): Bytes {
-    return new Bytes(this.#space.slice(0, this.#size));
-  }
-
-  /** Answers how many bytes there were. */
-  read(into: Uint8Array, at: number): number {
-    const count = Math.max(0, Math.min(into.length, this.#size - at));
-    if (count > 0) into.set(this.#space.subarray(at, at + count));
-    return count;
-  }
-
-  write(bytes: Uint8Array, at: number): void {
-    if (at + bytes.length > this.#size) this.resize(at + bytes.length);
-    this.#space.set(bytes, at);
-  }
-
-  resize(size: number): void {
-    if (size > this.#space.length) {
-      const grown = new Uint8Array(Math.max(size, this.#space.length * 2));
-      grown.set(this.view);
-      this.#space = grown;
-    } else if (size > this.#size) {
-      this.#space.fill(0, this.#size, size);
-    }
-    this.#size = size;
-  }
+/** What was done to a file since it was fsynced: bytes written at `at`, or, where there are none, cut or grown to `at`. */
+interface Change {
+  /** Place among all changes of the disk. */
+  readonly order: number;
+  readonly at: number;
+  /** Where the bytes are in the file's journal. */
+  readonly written: Stretch | null;
+  /** Those that were there before. */
+  readonly replaced: Stretch;
+  readonly sizeBefore: number;
 }
 
-/** What was done to a file since it was fsynced: bytes written at `at`, or, without bytes, cut or grown to `at`. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A change, to whoever decides what becomes of it. */
 export interface FileChange {
-  /** Place among all changes of the disk. */
   readonly order: number;
   readonly at: number;
   readonly bytes: Uint8Array | null;
 }
 
-export function applyTo(bytes: Bytes, change: FileChange): void {
-  if (change.bytes === null) bytes.resize(change.at);
-  else bytes.write(change.bytes, change.at);
-}
+/** Does a change to bytes, as a whole or in part. */
+export type Doing = (bytes: Bytes, change: FileChange) => void;
+
+export const doWhole: Doing = (bytes, { at, bytes: written }) => {
+  if (written === null) bytes.resize(at);
+  else bytes.write(written, at);
+};
 
 export class FileInode {
   readonly number: number;
   readonly present: Bytes;
-  readonly durable: Bytes;
-  pending: FileChange[] = [];
   /** Of the last change, wall clock, ms. */
   changedAt: number;
+  /** What is sure to be there after a power loss, once an fsync has failed. Before that, it is what is present without the changes since. */
+  #durable: Bytes | null = null;
+  #changes: Change[] = [];
+  /** The bytes of the changes, in one piece that is used again: there are many, and each fsync forgets them. */
+  readonly #journal = new Bytes();
 
-  constructor(number: number, changedAt: number, present: Bytes = new Bytes(), durable: Bytes = new Bytes()) {
+  constructor(number: number, changedAt: number, present: Bytes = new Bytes()) {
     this.number = number;
     this.changedAt = changedAt;
     this.present = present;
-    this.durable = durable;
   }
 
-  change(change: FileChange): void {
-    applyTo(this.present, change);
-    this.pending.push(change);
+  change({ order, at, bytes }: FileChange): void {
+    const sizeBefore = this.present.size;
+    const replaced = this.#keep(this.present.view.subarray(at, bytes === null ? sizeBefore : at + bytes.length));
+    this.#changes.push({ order, at, written: bytes && this.#keep(bytes), replaced, sizeBefore });
+    doWhole(this.present, { order, at, bytes });
   }
 
-  /** What is written is durable, up to the change of that order. */
-  sync(latest: number): void {
-    for (const change of this.pending) if (change.order <= latest) applyTo(this.durable, change);
-    this.pending = this.pending.filter(({ order }) => order > latest);
+  /** What is written is durable. */
+  sync(): void {
+    if (this.#durable !== null) this.#redo(this.#durable, doWhole);
+    this.#forgetChanges();
   }
 
   /** An fsync has failed: Linux takes what it could not write for written (fsync(2), NOTES), so that no later fsync writes it. It is still read back. */
-  forget(random: Random): void {
-    for (const change of this.pending) if (random.chance(0.5)) applyTo(this.durable, change);
-    this.pending = [];
+  failSync(random: Random): void {
+    this.#durable = this.after((bytes, change) => {
+      if (random.chance(0.5)) doWhole(bytes, change);
+    });
+    this.#forgetChanges();
+  }
+
+  /** What is durable, and of each change since what `doing` does of it. */
+  after(doing: Doing): Bytes {
+    const bytes = (this.#durable ?? this.present).copy();
+    if (this.#durable === null) this.#undo(bytes);
+    this.#redo(bytes, doing);
+    return bytes;
+  }
+
+  release(): void {
+    for (const bytes of [this.present, this.#durable, this.#journal]) bytes?.release();
+    this.#changes = [];
+  }
+
+  #undo(bytes: Bytes): void {
+    for (const { at, replaced, sizeBefore } of this.#changes.toReversed()) {
+      bytes.resize(sizeBefore);
+      bytes.write(this.#kept(replaced), at);
+    }
+  }
+
+  #redo(bytes: Bytes, doing: Doing): void {
+    for (const { order, at, written } of this.#changes)
+      doing(bytes, { order, at, bytes: written && this.#kept(written) });
+  }
+
+  #forgetChanges(): void {
+    this.#changes = [];
+    this.#journal.resize(0);
+  }
+
+  #keep(bytes: Uint8Array): Stretch {
+    const start = this.#journal.size;
+    this.#journal.write(bytes, start);
+    return { start, end: this.#journal.size };
+  }
+
+  #kept({ start, end }: Stretch): Uint8Array {
+    return this.#journal.view.subarray(start, end);
   }
 }
 

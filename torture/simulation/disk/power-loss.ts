@@ -3,7 +3,8 @@
  * POSIX says nothing of that rest, so every way is tried in which drives and file systems have been seen to lose it.
  */
 import type { Random } from "../random.ts";
-import { applyNames, applyTo, type Bytes, DirectoryInode, FileInode, type FileChange, type Inode } from "./inode.ts";
+import type { Bytes } from "./bytes.ts";
+import { applyNames, DirectoryInode, doWhole, FileInode, type FileChange, type Inode } from "./inode.ts";
 
 /** What a drive writes whole or not at all. */
 const SECTOR_BYTES = 512;
@@ -31,14 +32,13 @@ export function afterPowerLoss(root: DirectoryInode, latest: number, random: Ran
   }
 
   function file(before: FileInode): FileInode {
-    const bytes = before.durable.copy();
     const luck = random.pick([0, 0.5, 0.5, 1]);
-    for (const change of before.pending) {
+    const bytes = before.after((left, change) => {
       const fate = judge(change.order, luck);
-      if (fate === "kept") applyTo(bytes, change);
-      else if (fate === "torn") tear(bytes, change, random);
-    }
-    return new FileInode(before.number, before.changedAt, bytes, bytes.copy());
+      if (fate === "kept") doWhole(left, change);
+      else if (fate === "torn") tear(left, change, random);
+    });
+    return new FileInode(before.number, before.changedAt, bytes);
   }
 
   function directory(before: DirectoryInode): DirectoryInode {

@@ -155,20 +155,29 @@ export async function rm(
   const { recursive = false, force = false, maxRetries = 0, retryDelay = 100 } = options;
   for (let tries = 1; ; tries += 1) {
     try {
-      return await remove(path, recursive);
+      return await (recursive ? removeTree(path, force) : removeOne(path, force));
     } catch (error) {
-      if (force && codeOf(error) === "ENOENT") return;
       if (!recursive || tries > maxRetries || !RETRIED.has(codeOf(error))) throw error;
       await new Promise<void>((resolve) => machine().after(retryDelay * tries, resolve));
     }
   }
 }
 
-async function remove(path: string, recursive: boolean): Promise<void> {
-  const names = await call((disk) => {
-    return recursive && disk.stat(path, "lstat").isDirectory ? disk.readdir(path) : null;
+async function removeOne(path: string, force: boolean): Promise<void> {
+  await call((disk) => {
+    if (!force || disk.exists(path)) disk.unlink(path);
   });
-  if (names === null) return await unlink(path);
-  for (const name of names) await rm(`${path}/${name}`, { recursive, force: true });
-  await rmdir(path);
+}
+
+async function removeTree(path: string, force: boolean): Promise<void> {
+  const found = await call((disk) => {
+    if (force && !disk.exists(path)) return "nothing";
+    return disk.stat(path, "lstat").isDirectory ? disk.readdir(path) : "file";
+  });
+  if (found === "nothing") return;
+  if (found === "file") return await removeOne(path, force);
+  for (const name of found) await removeTree(`${path}/${name}`, true);
+  await call((disk) => {
+    if (!force || disk.exists(path)) disk.rmdir(path);
+  });
 }
