@@ -1,7 +1,7 @@
 /** A connection to a database, which ends with the process that opened it. */
 import { machine, type Machine, type Process } from "../../machine.ts";
-import { reseed, rethrow, tidy, VFS } from "./vfs.ts";
-import { c, capi, cTextAt, intAt, putText, room, wasm, type Pointer } from "./wasm.ts";
+import { reseed, rethrow, tidy } from "./vfs.ts";
+import { c, capi, cTextAt, intAt, putText, room, type Pointer } from "./wasm.ts";
 
 const { SQLITE_OK, SQLITE_OPEN_READONLY, SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE } = capi;
 
@@ -25,7 +25,7 @@ export class Connection {
     const flags = isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     const out = c.sqlite3_malloc(8);
     putText(path);
-    const answer = c.sqlite3_open_v2(room(0), out, flags, VFS_NAME);
+    const answer = c.sqlite3_open_v2(room(0), out, flags, 0);
     this.db = intAt(out);
     c.sqlite3_free(out);
     connections.add(this);
@@ -119,5 +119,3 @@ export function failure({ db }: { readonly db: Pointer }): Error {
 export function fault(code: string, message: string, Kind: typeof Error = Error): Error {
   return Object.assign(new Kind(message), { code });
 }
-
-const VFS_NAME = wasm.allocCString(VFS, false);

@@ -7,8 +7,6 @@ import { machine } from "../../machine.ts";
 import { DatabaseFile, noIndexLocks, type Handle } from "./database-file.ts";
 import { c, capi, cTextAt, install, putInt, putLong, wasm, type Pointer } from "./wasm.ts";
 
-export const VFS = "simulated";
-
 const { SQLITE_OK, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_READONLY_DIRECTORY, SQLITE_NOTFOUND } = capi;
 const { SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_READONLY, SQLITE_OPEN_EXCLUSIVE } = capi;
 const { SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_SUPER_JOURNAL, SQLITE_OPEN_WAL } = capi;
@@ -44,8 +42,11 @@ let isTidying = false;
 /** Does `work` while nothing at all can be done on the disk: what SQLite does to its memory when a process has died. */
 export function tidy(work: () => void): void {
   isTidying = true;
-  work();
-  isTidying = false;
+  try {
+    work();
+  } finally {
+    isTidying = false;
+  }
 }
 
 /** Answers what `work` answers, and `code` where it throws. */
@@ -298,7 +299,7 @@ const vfsMethods = {
   xGetLastError: () => 0,
 };
 
-const IO_METHODS = install(VFS, vfsMethods, ioMethods);
+const IO_METHODS = install(vfsMethods, ioMethods);
 
 /** SQLite's own source of chance begins anew with the next number that it draws: from the seed. */
 export function reseed(): void {

@@ -46,9 +46,8 @@ const instance = await init();
 export const { capi, wasm } = instance;
 export const c = wasm.exports as unknown as Exports;
 
-/** Puts a file system beside those that SQLite has, under `name`. Answers the address of its `sqlite3_io_methods`. */
+/** Puts a file system in the place of the one that SQLite has: from it also come its time and chance. Answers the address of its `sqlite3_io_methods`. */
 export function install(
-  name: string,
   vfsMethods: Readonly<Record<string, (...args: never[]) => unknown>>,
   ioMethods: Readonly<Record<string, (...args: never[]) => unknown>>,
 ): Pointer {
@@ -61,7 +60,7 @@ export function install(
   const { installVfs } = instance.vfs as unknown as { installVfs(parts: object): void };
   installVfs.call(instance.vfs, {
     io: { struct: io, methods: ioMethods },
-    vfs: { struct: vfs, name, methods: vfsMethods },
+    vfs: { struct: vfs, name: "simulated", methods: vfsMethods, asDefault: true },
   });
   return io["pointer"]!;
 }
