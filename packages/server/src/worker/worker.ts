@@ -263,8 +263,8 @@ export class Worker implements AsyncDisposable {
         // An earlier try may have been written though its answer was lost: then it is our own outcome that refuses us.
         return !answer.ok && triedBefore ? undefined : answer;
       } catch (error) {
-        triedBefore = true;
         if (!isStumble(error)) {
+          triedBefore = true;
           log.error({ ...about(lease), err: error }, "the store cannot take this settlement");
           if (settlement !== wanted) return undefined;
           const inferenceMs = wanted.type === "release" ? 0 : wanted.inferenceMs;
@@ -272,7 +272,9 @@ export class Worker implements AsyncDisposable {
           settlement = { type: "fail", kind: "error", failure, inferenceMs };
           continue;
         }
-        log.warn({ ...about(lease), err: error }, "settling failed; tried again while the lease holds");
+        if (!triedBefore)
+          log.warn({ ...about(lease), err: error }, "settling failed; tried again while the lease holds");
+        triedBefore = true;
         // A signal that has aborted would end every wait at once: the loop would never let anything else happen.
         await wait(waitMs, undefined, signal.aborted ? {} : { signal }).catch(() => {});
         if (!this.#keeper.holds(lease)) return undefined;
