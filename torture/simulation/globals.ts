@@ -1,5 +1,5 @@
 /** The globals by which code learns the time and waits, in the simulated world. */
-import { type Due, machine } from "./machine.ts";
+import { type Due, machine, TURN_MS } from "./machine.ts";
 
 /** What a timer function answers, as far as anybody asks. */
 class Timer {
@@ -34,7 +34,7 @@ function setTimeout(action: Action, ms?: number, ...args: unknown[]): Timer {
 }
 
 function setImmediate(action: Action, ...args: unknown[]): Timer {
-  return new Timer({ present: machine().afterInOrder(0, () => action(...args)) });
+  return new Timer({ present: machine().afterInOrder(TURN_MS, () => action(...args)) });
 }
 
 function setInterval(action: Action, ms?: number, ...args: unknown[]): Timer {

@@ -9,6 +9,9 @@ import type { Random } from "./random.ts";
 /** What the wall clock says when a machine is switched on, if it is right. */
 export const SWITCHED_ON_AT: number = Date.UTC(2026, 0, 1);
 
+/** How long a turn of the event loop takes, ms: who waits turn after turn does not make time stand still. */
+export const TURN_MS = 0.005;
+
 /** Taken before the simulation puts its own in their place. */
 const realTurn = setImmediate;
 

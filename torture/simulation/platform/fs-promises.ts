@@ -76,6 +76,15 @@ export async function open(path: string, flags: string | number = "r"): Promise<
   return new FileHandle(await call((disk) => disk.open(path, wayOf(flags))));
 }
 
+export async function readFile(path: string): Promise<Buffer> {
+  return await call((disk) => {
+    const file = disk.open(path);
+    const bytes = Buffer.alloc(file.size);
+    file.read(bytes, 0);
+    return bytes;
+  });
+}
+
 export async function writeFile(
   path: string,
   data: Uint8Array | string,

@@ -1,5 +1,5 @@
 /** Stands in for `node:timers/promises`. */
-import { machine } from "../machine.ts";
+import { machine, TURN_MS } from "../machine.ts";
 
 interface Options {
   readonly signal?: AbortSignal;
@@ -21,7 +21,7 @@ export function setTimeout<T>(ms = 1, value?: T, { signal }: Options = {}): Prom
 }
 
 export function setImmediate<T>(value?: T): Promise<T> {
-  return new Promise((resolve) => machine().afterInOrder(0, () => resolve(value as T)));
+  return new Promise((resolve) => machine().afterInOrder(TURN_MS, () => resolve(value as T)));
 }
 
 function abortError(signal: AbortSignal): Error {

@@ -1,0 +1,62 @@
+/** The store as a worker has it that stands beside the server: every call and every answer is a message, which takes a while and may find its process standing still. */
+import type { RequestStore, Settlement, Wake } from "../../../packages/server/src/store/store.ts";
+import { machine, type Process } from "../machine.ts";
+import type { Ledger, Outcome } from "./ledger.ts";
+import { BASE } from "./gateway.ts";
+
+const MESSAGE_MS = 0.3;
+
+/** `store` of the process `server`, as `worker` reaches it. The ledger is told of what the store answers. */
+export function linked(store: RequestStore, server: Process, worker: Process, ledger: Ledger): RequestStore {
+  const call = <T>(work: () => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const answer = (settle: () => void): void => machine().send(worker, delay(), settle);
+      machine().send(server, delay(), () => {
+        work().then(
+          (value) => answer(() => resolve(value)),
+          (error: Error) => answer(() => reject(error)),
+        );
+      });
+    });
+  const link: Pick<RequestStore, "lease" | "heartbeat" | "settle" | "status" | "onWake"> = {
+    status: (id) => store.status(id),
+    lease: (wish) =>
+      call(async () => {
+        const leases = await store.lease(wish);
+        for (const { id, token } of leases) ledger.leased(id, token);
+        return leases;
+      }),
+    heartbeat: (leases, leaseMs) => call(() => store.heartbeat(leases, leaseMs)),
+    settle: (id, token, settlement) =>
+      call(async () => {
+        const answer = await store.settle(id, token, settlement);
+        const ended = !answer.ok || answer.status === "COMPLETED" || answer.status === "FAILED";
+        const outcome = settlement.type === "release" ? "release" : ended ? outcomeOf(settlement) : null;
+        ledger.settled(id, token, answer.ok, outcome);
+        return answer;
+      }),
+    onWake(listener) {
+      const pass = (wake: Wake): void => machine().send(worker, delay(), () => listener(wake));
+      return store.onWake!(pass);
+    },
+  };
+  return link as RequestStore;
+}
+
+function delay(): number {
+  return MESSAGE_MS * machine().random.next();
+}
+
+function outcomeOf(settlement: Exclude<Settlement, { type: "release" }>): Partial<Outcome> {
+  if (settlement.type === "fail") {
+    const { code, message } = settlement.failure;
+    return { status: "FAILED", code, error: message };
+  }
+  const { result } = settlement;
+  if (result.kind === "image") {
+    return { status: "COMPLETED", output: result.files.map(({ key }) => `${BASE}/files/${key}`).join(" ") };
+  }
+  return result.kind === "text" && typeof result.text === "string"
+    ? { status: "COMPLETED", output: result.text }
+    : { status: "COMPLETED" };
+}
