@@ -88,7 +88,7 @@ export class Disk {
   constructor(random: Random, now: () => number = () => 0) {
     this.random = random;
     this.#now = now;
-    this.#root = new DirectoryInode(1, now());
+    this.#root = new DirectoryInode(1, 0);
   }
 
   /** Opens the file or directory at `path`. */
