@@ -181,12 +181,12 @@ export class Nemesis {
     const { random, current } = machine();
     const process = this.#process;
     if (process === null || (current !== process && current.host !== process)) return;
-    if (!process.lives) throw fault("EIO", operation);
+    if (!process.lives) throw new Error("The process has died.");
     if (!operation.changes) return;
     if (this.#lastOperation !== null && --this.#lastOperation.countdown <= 0) {
       this.#world.ledger.count("death in the middle of an operation");
       this.#die(this.#lastOperation.death);
-      throw fault("EIO", operation);
+      throw new Error("The process dies here."); // no fault of the disk's, which would lose what it could not fsync
     }
     if (this.#faultyUntil > machine().time) this.#perhapsFail(operation);
     if (operation.name === "fsync" && random.chance(this.isQuiet ? 0 : this.#world.settings.troubles.slowSync)) {

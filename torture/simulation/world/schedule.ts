@@ -65,6 +65,7 @@ export async function runSchedule(
   } finally {
     process.off("unhandledRejection", uncaught);
     process.off("uncaughtException", uncaught);
+    world.disk.release();
   }
   return { seed, steps: world.steps, broken: ledger.broken, met: ledger.met, digest: world.digest };
 }
