@@ -1,9 +1,9 @@
 /**
- * A process that runs schedules, and tells of each as a line of JSON. `torture/simulation/run.ts` starts it; by hand:
+ * A process that runs schedules and tells of each as a line of JSON (`ScheduleResult`). `schedules.ts` starts it; by hand:
  *
- *     node --conditions=@inferq/source torture/simulation/main.ts --seed 7            tells what happens in one
+ *     node --conditions=@inferq/source torture/simulation/main.ts --seed 7              tells all that happens in one
  *     node --conditions=@inferq/source torture/simulation/main.ts --from 1 --schedules 1000 --stop-at-first
- *     … --edits '[{"file":"store/sqlite/apply.ts","find":"…","replace":"…"}]'          with a bug planted
+ *     … --edits '[{"file":"store/sqlite/apply.ts","find":"…","replace":"…"}]'           with a bug planted
  */
 import { parseArgs } from "node:util";
 import { simulateGlobals } from "./globals.ts";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     from: { type: "string", default: "1" },
     schedules: { type: "string", default: "1" },
+    every: { type: "string", default: "1" },
     steps: { type: "string", default: "1000" },
     edits: { type: "string", default: "[]" },
     "stop-at-first": { type: "boolean", default: false },
@@ -28,7 +29,8 @@ const steps = Number(values.steps);
 let isKept = true;
 if (values.seed === undefined) {
   const from = Number(values.from);
-  for (let seed = from; seed < from + Number(values.schedules); seed++) {
+  const end = from + Number(values.schedules);
+  for (let seed = from; seed < end; seed += Number(values.every)) {
     const result = await runSchedule(seed, steps);
     console.log(JSON.stringify(result));
     isKept &&= result.broken === null;

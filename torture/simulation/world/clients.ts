@@ -10,7 +10,10 @@ import type { SimulatedServer } from "./server.ts";
 import type { Settings } from "./settings.ts";
 
 /** How long a client waits for an answer, ms. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 2_000;
+
+/** How soon it hears that no server listens, ms. */
+const REFUSED_MS = 1_500;
 
 const CALLERS: readonly ApiKey[] = ["ada", "bob", "ada-2"].map((name) => ({
   ...PLAIN_KEY,
@@ -227,7 +230,11 @@ export class Clients {
         else machine().send(client, 5 * random.next(), () => answered(answer));
       });
     };
-    if (server === null || random.chance(lost)) return promise;
+    if (server === null) {
+      machine().after(REFUSED_MS, () => answered({ status: 503, code: null, id: null, isReplay: false, body: "" }));
+      return promise;
+    }
+    if (random.chance(lost)) return promise;
     machine().send(server.process, 5 * random.next(), arrive);
     if (random.chance(twice)) machine().send(server.process, 50 * random.next(), arrive);
     return promise;

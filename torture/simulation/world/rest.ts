@@ -9,12 +9,12 @@ import type { Settings } from "./settings.ts";
 /** Within this all requests have an outcome: the longest pauses and leases, one after the other, and their runs, ms. */
 const WORK_MS = 600_000;
 /** A store that failed is open again after this, ms. */
-const REOPEN_MS = 10_000;
+const REOPEN_MS = 6_000;
 /** Files that nobody's row names are deleted after ten minutes (`Sweeper`). */
 const UNTIL_TIDY_MS = 11 * 60_000;
 /** A webhook is tried again after two hours at most, and no life is longer than one. */
 const UNTIL_GONE_MS = 3 * 3_600_000;
-const SWEEP_MS = 30_000;
+const SWEEP_MS = 4_000;
 
 interface Rest {
   readonly nemesis: Nemesis;

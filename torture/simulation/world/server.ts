@@ -95,10 +95,11 @@ export async function startSimulated(
   modelStates(stateOf);
   const uploadTtlMs = settings.resultTtlSeconds * 1000;
   const sweeper = opened.use(new Sweeper({ store, blobs, clock, log: logger, metrics: METRICS, uploadTtlMs }));
+  let closing = false;
   opened.defer(async () => {
     await Promise.all(workers.map(({ own, worker }) => within(own, () => worker.stop())));
+    closing = true; // until then everything is answered
   });
-  let closing = false;
   const call = simulatedGateway(
     {
       store,
@@ -131,7 +132,7 @@ export async function startSimulated(
       clock,
       logger,
       metrics: METRICS,
-      ready: () => true,
+      readiness: () => "ready",
     },
     () => closing,
   );
@@ -149,10 +150,7 @@ export async function startSimulated(
     keys,
     sweeper,
     call,
-    stop() {
-      closing = true;
-      return running.disposeAsync();
-    },
+    stop: () => running.disposeAsync(),
   };
 }
 

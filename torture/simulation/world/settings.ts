@@ -56,8 +56,8 @@ export function drawSettings(random: Random): Settings {
     resultTtlSeconds: random.pick([15, 60, 300, 3_600]),
     resultTtlLimitSeconds: 3_600,
     concurrency: random.whole(1, 4),
-    clients: random.whole(2, 5),
-    thinkMs: random.pick([50, 300, 1_000]),
+    clients: random.whole(3, 8),
+    thinkMs: random.pick([20, 100, 500]),
     runMs: random.pick([50, 500, 4_000]),
     troubles: {
       kill: trouble(0.008),

@@ -58,6 +58,7 @@ export class GroupCommit {
   #waiting: Waiting[] = [];
   #inFlight: Waiting[] = [];
   #durations = noDurations();
+  #onHeard: (() => void)[] = [];
   #idle: (() => void) | null = null;
   #reopenTimer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> = Promise.resolve();
@@ -112,6 +113,11 @@ export class GroupCommit {
     return this.#inFlight.length > 0;
   }
 
+  /** Resolves when the batch that is with the writer is heard of, or refused. */
+  heard(): Promise<void> {
+    return new Promise((resolve) => this.#onHeard.push(resolve));
+  }
+
   /** Durations of the commits since the last call, ms. */
   takeDurations(): Durations {
     const durations = this.#durations;
@@ -162,8 +168,13 @@ export class GroupCommit {
       if (typeof answer === "object" && "error" in answer) reject(new Error(answer.error));
       else resolve(answer);
     }
+    this.#tellHeard();
     if (this.#waiting.length > 0) this.#schedule();
     else this.#idle?.();
+  }
+
+  #tellHeard(): void {
+    if (this.#onHeard.length > 0) for (const tell of this.#onHeard.splice(0)) tell();
   }
 
   #keepDurations({ commitMs, syncMs }: { readonly commitMs: number; readonly syncMs: number }): void {
@@ -181,6 +192,7 @@ export class GroupCommit {
     this.#waiting = [];
     this.#hooks.broken();
     for (const { reject } of refused) reject(new InferqError("store_unavailable", {}, { cause: new Error(reason) }));
+    this.#tellHeard();
     this.#idle?.();
     this.#reopening = ended(writer, false).then(() => this.#reopenLater());
   }

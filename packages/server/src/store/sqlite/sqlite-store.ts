@@ -155,7 +155,7 @@ class Store implements SqliteStore {
     for (;;) {
       const found = this.#read((reader) => reader.request(id, this.#clock.now()));
       if (found === undefined || !this.#isAhead(found)) return found;
-      await nextTurn();
+      await this.#commits.heard();
     }
   }
 
@@ -290,7 +290,7 @@ class Store implements SqliteStore {
     for (;;) {
       const stretch = this.#read((reader) => reader.list(wish, this.#clock.now()));
       if (!stretch.found.some((one) => this.#isAhead(one))) return stretch;
-      await nextTurn();
+      await this.#commits.heard();
     }
   }
 
