@@ -15,6 +15,7 @@ import { listenForCommands } from "./server/control.ts";
 import { closeGateway, listen } from "./server/listen.ts";
 import { catalogOf, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
+import { tellClock } from "./server/tell-clock.ts";
 import { watchKeys } from "./server/watch-keys.ts";
 import { watchDisk } from "./server/watch-disk.ts";
 import { watchSetups } from "./server/watch-setups.ts";
@@ -53,6 +54,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const logger = pino({ level: config.logLevel }, opened.use(logOutput()));
 
   const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
+  tellClock(stored.newestAt, clock, logger);
   const keys = opened.use(openKeys(config.dataDir, clock));
   opened.use(watchKeys(keys, logger));
   opened.use(await listenForCommands(config.dataDir, keys, logger));

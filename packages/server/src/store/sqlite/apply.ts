@@ -80,6 +80,8 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       RETURNING input, result, status, leases, webhook`,
   );
   const expireBy = db.prepare("UPDATE requests SET expires_at = min(expires_at, ?) WHERE id = ? AND expires_at > ?");
+  const catchUpRequests = db.prepare("UPDATE requests SET not_before = ?1 WHERE status = 0 AND not_before > ?1");
+  const catchUpDeliveries = db.prepare("UPDATE deliveries SET due_at = ?1 WHERE state = 0 AND due_at > ?1");
   const freePages = db.prepare("PRAGMA freelist_count");
   const allPages = db.prepare("PRAGMA page_count");
   for (const statement of [load, freePages, allPages]) statement.setReturnArrays(true);
@@ -246,6 +248,10 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
         return expireBy.run(op[3], idToBytes(id, key), now).changes === 1 ? true : "unknown";
       case m.VACUUM:
         return vacuum(op[3]);
+      case m.CATCH_UP:
+        catchUpRequests.run(now);
+        catchUpDeliveries.run(now);
+        return true;
       case m.MARK: {
         const [, , , type, dueAt, at, tookMs, status, error] = op;
         return deliveries.mark(idToBytes(id, key), type, dueAt, { at, tookMs, status, error });

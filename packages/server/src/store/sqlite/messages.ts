@@ -35,6 +35,7 @@ export const VACUUM = 12;
 export const MARK = 13;
 export const GIVE_UP = 14;
 export const REDELIVER = 15;
+export const CATCH_UP = 16;
 
 export type MarkType = DeliveryMark["type"];
 
@@ -100,6 +101,7 @@ export type Operation =
   | readonly [kind: typeof DELETE | typeof EXPIRE, id: string, now: number]
   | readonly [kind: typeof EXPIRE_BY, id: string, now: number, at: number]
   | readonly [kind: typeof VACUUM, id: "", now: number, pages: number]
+  | readonly [kind: typeof CATCH_UP, id: "", now: number]
   | readonly [
       kind: typeof MARK,
       id: string,

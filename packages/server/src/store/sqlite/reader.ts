@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { idTime } from "../../core/ids.ts";
 import type { PastAttempt, Priority, Request, Result, StoredInput, Webhook } from "../../core/request.ts";
 import type { ExpiredRequest, ListWish, RequestStatus } from "../store.ts";
 import { DeliveryReader } from "./delivery-reader.ts";
@@ -74,6 +75,7 @@ export class Reader implements Disposable {
   readonly #input;
   readonly #past;
   readonly #list;
+  readonly #newest;
   readonly #expired;
   readonly #startOverdue;
   readonly #chunkEnd;
@@ -99,6 +101,7 @@ export class Reader implements Disposable {
         WHERE requests.id = ? AND expires_at > ? ORDER BY attempt`,
     );
     this.#list = lister(db);
+    this.#newest = db.prepare("SELECT max(id) AS id FROM requests");
     this.#expired = db.prepare(
       "SELECT id, owner, model, status, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?",
     );
@@ -113,6 +116,12 @@ export class Reader implements Disposable {
         FROM requests WHERE id > ? AND id <= ? AND status < 2`,
     );
     this.#chunk.setReturnArrays(true);
+  }
+
+  /** When the newest request was made, by whatever clock; null where there is none. */
+  newestAt(): number | null {
+    const { id } = this.#newest.get() as { id: Uint8Array | null };
+    return id === null ? null : idTime(idFromBytes(id));
   }
 
   status(id: string, now: number): RequestStatus | undefined {

@@ -56,6 +56,8 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends StoreDriver {
   /** Whether the process before this one stopped without saying so, and a request that it ran has no outcome yet: lease durably. */
   readonly unclean: boolean;
+  /** When the newest request was made that the file held when it was opened; null: it held none. */
+  readonly newestAt: number | null;
   status(id: string): RequestStatus | undefined;
   readonly load: Load;
   outlook(id: string): Outlook | undefined;
@@ -91,6 +93,7 @@ class Store implements SqliteStore {
   /** Until then no lease counts as lost. */
   #leasesHoldUntil = -Infinity;
   #leftUncleanly = false;
+  newestAt: number | null = null;
   #disposed = false;
 
   constructor(path: string, clock: Clock, unlock: () => void) {
@@ -117,7 +120,16 @@ class Store implements SqliteStore {
 
   async open(): Promise<void> {
     this.#leftUncleanly = await this.#commits.open();
+    await this.#catchUp();
     this.#openReader();
+  }
+
+  /** Where the clock was set back since the last request came, what waits for a time waits for one that is far away: it is due now. */
+  async #catchUp(): Promise<void> {
+    using reader = new Reader(this.#path);
+    this.newestAt = reader.newestAt();
+    const now = this.#clock.now();
+    if (this.newestAt !== null && this.newestAt > now) await this.#commits.submit([m.CATCH_UP, "", now]);
   }
 
   get unclean(): boolean {
