@@ -89,6 +89,7 @@ export async function torture(plan: Plan): Promise<boolean> {
     if (entry !== undefined) ledger.outcome(entry, outcome, "webhook", at);
   };
   let server = start();
+  void server.exited.then((how) => world.over || ledger.problem(`the server ended: ${how}`));
   const base = await server.listening;
   if (base === null) throw new Error(`The server did not start:\n${readFileSync(log, "utf8")}`);
   const world: World = {

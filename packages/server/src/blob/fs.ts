@@ -1,22 +1,10 @@
 import { constants, mkdirSync, rmSync } from "node:fs";
-import {
-  copyFile,
-  link,
-  lstat,
-  mkdir,
-  open,
-  opendir,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  unlink,
-  writeFile,
-} from "node:fs/promises";
+import { copyFile, link, lstat, open, opendir, rename, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { randomToken } from "../core/ids.ts";
 import type { BlobInfo, BlobSource, BlobStore } from "./blob-store.ts";
+import { makeDirectory } from "./make-directory.ts";
 import { isBlobKey, isBlobPrefix, KEY_LEVELS } from "./key.ts";
 import { syncDirectoryNow } from "./sync-directory.ts";
 
@@ -173,7 +161,7 @@ const REMOVED_MEANWHILE: ReadonlySet<string | undefined> = new Set(["ENOENT", "E
 async function moveInto(staged: string, target: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await mkdir(dirname(target), { recursive: true });
+      await makeDirectory(dirname(target));
       await rename(staged, target);
       // rename does nothing when both names are links to one file (rename(2)): then the staged one is still there.
       return await rm(staged, { force: true });

@@ -2,9 +2,11 @@
 
 /** By these a model's own error is told too, where the disk confirms it. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE"];
+/** EDQUOT (a quota is used up) as Node tells it, which has no name for it: on Linux and on BSDs. */
+const QUOTA = ["Unknown system error -122", "Unknown system error -69"];
 
-const ROOM: ReadonlySet<unknown> = new Set(NO_ROOM);
-const FAULTS: ReadonlySet<unknown> = new Set([...NO_ROOM, "EACCES", "EPERM", "ENOMEM"]);
+const ROOM: ReadonlySet<unknown> = new Set([...NO_ROOM, ...QUOTA]);
+const FAULTS: ReadonlySet<unknown> = new Set([...NO_ROOM, ...QUOTA, "EACCES", "EPERM", "ENOMEM"]);
 
 /** Whether this machine cannot do now what it did before, and may again. */
 export function isHostFault(error: unknown): boolean {

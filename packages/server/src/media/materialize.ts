@@ -1,8 +1,9 @@
 import { createWriteStream } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { BlobStore } from "../blob/blob-store.ts";
+import { makeDirectory } from "../blob/make-directory.ts";
 import { extensionOf } from "../blob/content-type.ts";
 import { InferqError } from "../core/errors.ts";
 import { randomToken } from "../core/ids.ts";
@@ -45,7 +46,7 @@ export async function materialize(
 
 async function download(url: string, field: string, accept: string, context: MaterializeContext): Promise<MediaFile> {
   const name = join(context.directory, `input-${randomToken()}`);
-  await mkdir(context.directory, { recursive: true });
+  await makeDirectory(context.directory);
   try {
     const body = await context.fetcher(url, { limitBytes: context.limitBytes, signal: context.signal });
     await pipeline(body, createWriteStream(name, { flags: "wx" }));

@@ -1,6 +1,6 @@
 /** One call of a model's `run`, as the child process and the inline runner make it. Never rejects. */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectoryNow } from "../blob/make-directory.ts";
 import { isOutOfRoom } from "../core/host-faults.ts";
 import type { ModelDefinition, OutputFile } from "../model/model.ts";
 import { MAX_LOG_LINE } from "./protocol.ts";
@@ -77,7 +77,7 @@ class FileMaker {
         `file("${name}"): a file name has 1 to 100 letters, digits, ".", "_" or "-", no "/", and does not begin with "."`,
       );
     }
-    if (!this.made) mkdirSync(this.#directory, { recursive: true });
+    if (!this.made) makeDirectoryNow(this.#directory);
     this.made = true;
     return { path: join(this.#directory, name) };
   }

@@ -69,30 +69,33 @@ async function expectRefused(answer: Promise<Answer>, what: string): Promise<voi
   ]);
 }
 
-test.each(["ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE"])("%s when files are written", async (code) => {
-  const old = await gateway.submit("picture", { prompt: "a rose", image });
-  await gateway.fail("picture", { code: "model_error", message: "No roses." });
-  trouble = { methods: ["put"], code };
-  const [body, headers] = await multipart();
-  const large = { prompt: "x".repeat(70_000) }; // more than the queue holds
-  await expectRefused(gateway.call("POST", "/v2/picture", large), "a large input");
-  await expectRefused(gateway.call("POST", "/v1/picture", large), "a large input of a call that waits");
-  await expectRefused(gateway.call("POST", "/v2/picture", { prompt: "a rose", image }), "a data URI");
-  await expectRefused(gateway.call("POST", "/v2/picture", body, headers), "a form");
-  await expectRefused(gateway.call("POST", `/v2/requests/${old}/retry`), "a retry");
-  await expectRefused(gateway.call("POST", "/upload-asset", { data_urls: [image] }), "an upload");
-  expect(await strays([old])).toEqual([]);
-  trouble = { methods: ["put", "deletePrefix"], code };
-  await expectRefused(
-    gateway.call("POST", "/v2/picture", { prompt: "a rose", image }),
-    "what cannot be cleared either",
-  );
-  await expectRefused(gateway.call("DELETE", `/v2/requests/${old}`), "a deletion");
-  const wrong = await gateway.call("POST", "/v2/picture", { prompt: "a rose", image: "not an image" });
-  expect(wrong.status).toBe(422);
-  trouble = null;
-  expect((await gateway.call("DELETE", `/v2/requests/${old}`)).status).toBe(204);
-});
+test.each(["ENOSPC", "EDQUOT", "Unknown system error -122", "EIO", "EROFS", "EMFILE"])(
+  "%s when files are written",
+  async (code) => {
+    const old = await gateway.submit("picture", { prompt: "a rose", image });
+    await gateway.fail("picture", { code: "model_error", message: "No roses." });
+    trouble = { methods: ["put"], code };
+    const [body, headers] = await multipart();
+    const large = { prompt: "x".repeat(70_000) }; // more than the queue holds
+    await expectRefused(gateway.call("POST", "/v2/picture", large), "a large input");
+    await expectRefused(gateway.call("POST", "/v1/picture", large), "a large input of a call that waits");
+    await expectRefused(gateway.call("POST", "/v2/picture", { prompt: "a rose", image }), "a data URI");
+    await expectRefused(gateway.call("POST", "/v2/picture", body, headers), "a form");
+    await expectRefused(gateway.call("POST", `/v2/requests/${old}/retry`), "a retry");
+    await expectRefused(gateway.call("POST", "/upload-asset", { data_urls: [image] }), "an upload");
+    expect(await strays([old])).toEqual([]);
+    trouble = { methods: ["put", "deletePrefix"], code };
+    await expectRefused(
+      gateway.call("POST", "/v2/picture", { prompt: "a rose", image }),
+      "what cannot be cleared either",
+    );
+    await expectRefused(gateway.call("DELETE", `/v2/requests/${old}`), "a deletion");
+    const wrong = await gateway.call("POST", "/v2/picture", { prompt: "a rose", image: "not an image" });
+    expect(wrong.status).toBe(422);
+    trouble = null;
+    expect((await gateway.call("DELETE", `/v2/requests/${old}`)).status).toBe(204);
+  },
+);
 
 test.each(["EIO", "EMFILE", "ENFILE"])("%s when files are read", async (code) => {
   const old = await gateway.submit("picture", { prompt: "a rose", image });
