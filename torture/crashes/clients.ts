@@ -13,11 +13,11 @@ import type { Facts, World } from "./world.ts";
 export async function client(world: World, number: number): Promise<void> {
   const random = new Random(world.seed * 1_000 + number);
   for (let count = 0; !world.over; count++) {
-    if (world.crowded) {
-      await wait(20);
+    const given = order(`${number}-${count}`, random, world);
+    if (world.crowded.has(given.facts.model)) {
+      await wait(10);
       continue;
     }
-    const given = order(`${number}-${count}`, random, world);
     const entry = await submit(world, given);
     if (entry === null) continue;
     if (given.facts.idempotencyKey !== null && given.lifeMs === null && random.chance(0.1))

@@ -35,8 +35,8 @@ export interface World {
   answers: number;
   /** Idempotency key → the request that it made. */
   readonly keys: Map<string, string>;
-  /** As many are unfinished as may be: clients wait. */
-  crowded: boolean;
+  /** Models of which as many requests are unfinished as may be: clients give them no more. */
+  readonly crowded: Set<string>;
   /** No more is submitted. */
   over: boolean;
 }
