@@ -9,6 +9,10 @@ import { type Order, order } from "./orders.ts";
 import { clip, say } from "./talk.ts";
 import type { Facts, World } from "./world.ts";
 
+/** How long a request is left alone before the watcher asks for it, ms. */
+const UNWATCHED_MS = 1_000;
+const WATCHED_AT_ONCE = 16;
+
 /** One client, until the run is over. */
 export async function client(world: World, number: number): Promise<void> {
   const random = new Random(world.seed * 1_000 + number);
@@ -24,6 +28,22 @@ export async function client(world: World, number: number): Promise<void> {
       await submit(world, given, 1);
     await live(world, entry, random);
     if (random.chance(0.02)) await list(world, random);
+  }
+}
+
+/** Asks for what became of those that no client follows, the oldest first, until the run is over: what is known to be finished makes room for more. */
+export async function watcher(world: World): Promise<void> {
+  for (; !world.over; await wait(50)) {
+    const left: Entry<Facts>[] = [];
+    for (const entry of world.ledger.open()) {
+      if (entry.facts.model !== "backlog" && entry.submitted.answeredAt < Date.now() - UNWATCHED_MS) left.push(entry);
+      if (left.length === WATCHED_AT_ONCE) break;
+    }
+    await Promise.all(
+      left.map(async (entry) =>
+        hear(world, entry, "status", await say(world, { path: `/v2/requests/${entry.id}/status` })),
+      ),
+    );
   }
 }
 

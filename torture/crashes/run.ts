@@ -13,7 +13,7 @@ import { Random } from "../simulation/random.ts";
 import { sweepLater } from "./at-rest.ts";
 import { fillBacklog } from "./backlog.ts";
 import { checkAtRest, checkMemory, checkWebhooks } from "./checker.ts";
-import { client } from "./clients.ts";
+import { client, watcher } from "./clients.ts";
 import { keyKeeper } from "./keys.ts";
 import { Lives } from "./lives.ts";
 import { blowsByChance, nemesis } from "./nemesis.ts";
@@ -122,6 +122,7 @@ export async function torture(wish: Wish): Promise<Outcome> {
   const progress = setInterval(() => tell(report.line(world, startedAt)), 10_000);
   const load = Promise.all([
     ...Array.from({ length: wish.clients }, (_, number) => client(world, number)),
+    watcher(world),
     fillBacklog(world, wish.backlog, until + peaceMs / 4),
     keyKeeper(world, directory, CONFIG),
   ]);
