@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fsBlobStore } from "../../packages/server/src/blob/fs.ts";
 import type { Artifact, Result } from "../../packages/server/src/core/request.ts";
+import type { StoredMedia } from "../../packages/server/src/media/media.ts";
 import { idFromBytes } from "../../packages/server/src/store/sqlite/id-bytes.ts";
 import { sqliteStore } from "../../packages/server/src/store/sqlite/sqlite-store.ts";
 import { Sweeper } from "../../packages/server/src/worker/sweeper.ts";
@@ -96,9 +97,12 @@ export function readFileKeys(directory: string): {
 
 /** The keys that a row names: of its input and of its result. */
 export function namedBy({ input_json: json, input_key: key, result }: Row): readonly string[] {
-  const input = key === null ? [] : [key];
-  const media = [...(json ?? "").matchAll(/"\$media":\{"key":"([^"]+)"/g)].map(([, key]) => key!);
-  return [...input, ...media, ...filesOf(result).map(({ key }) => key)];
+  const fields = Object.values(json === null ? {} : (JSON.parse(json) as Record<string, StoredMedia | null>));
+  const media = fields.flatMap((field) => {
+    const medium = field?.$media;
+    return medium !== undefined && "key" in medium ? [medium.key] : [];
+  });
+  return [...(key === null ? [] : [key]), ...media, ...filesOf(result).map((file) => file.key)];
 }
 
 /** The files of a result. */

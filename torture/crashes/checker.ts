@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS } from "../../packages/server/src/core/transition.ts";
 import type { Entry } from "../lib/ledger.ts";
 import { filesOf, namedBy, readBlob, readFileKeys, readRows, type Row } from "./at-rest.ts";
-import { makerOf, type Mark, readMark, type RunOf } from "./work.ts";
+import { Runs } from "./runs.ts";
+import { makerOf } from "./work.ts";
 import type { Facts, World } from "./world.ts";
 
 /** Tells the ledger whatever is wrong. */
@@ -141,72 +142,4 @@ function checkCounts({ ledger }: World, row: Row): void {
   if (crashes > CRASH_RETRY_DELAYS_MS.length + 1) ledger.problem(`it was tried again after ${crashes} crashes`, id);
   if (attempts - crashes > MODEL_RETRY_DELAYS_MS.length + 1)
     ledger.problem(`it was tried ${attempts - crashes} times`, id);
-}
-
-/** How requests end that no lease ends. */
-const ENDED_FROM_OUTSIDE: ReadonlySet<string | null | undefined> = new Set(["cancelled", "start_timeout"]);
-
-/**
- * The runs, by the marks that they left. What bounds them: a lease runs once, and within one life of the server all
- * leases of a request have different numbers. A lease may begin to run before it is written (DESIGN, "Tokens"), so a
- * kill -9 may cut it off the record with its run begun: then the next lease has its number once more. So a number
- * may have run in several lives, but in no two of which the earlier one ended well.
- */
-class Runs {
-  readonly #byAttempt = new Map<string, Mark[]>();
-  readonly #byNonce = new Map<string, Mark[]>();
-
-  constructor(text: string) {
-    for (const line of text.split("\n")) {
-      if (line === "") continue;
-      const mark = readMark(line);
-      if (mark.what !== "began") continue;
-      add(this.#byNonce, mark.nonce, mark);
-      if (mark.id !== "-") add(this.#byAttempt, `${mark.id}/${mark.attempt}`, mark);
-    }
-  }
-
-  /** Whether `run` is the last one of its attempt, of those that know theirs. */
-  isLast({ id, attempt, run, nonce }: RunOf): boolean {
-    if (id === "-") return this.#byNonce.get(nonce)?.some((mark) => mark.run === run) ?? false;
-    return this.#byAttempt.get(`${id}/${attempt}`)?.at(-1)?.run === run;
-  }
-
-  check({ ledger, lives }: World, rows: ReadonlyMap<string, Row>): void {
-    const killed = new Map(lives.past.map(({ server, ending }) => [server.pid, ending === "kill"]));
-    for (const [name, marks] of this.#byAttempt) {
-      const { id, attempt } = marks[0]!;
-      const row = rows.get(id);
-      // A lease that came too late is refused when it is written; its run has begun, and ends for nothing.
-      const late = ENDED_FROM_OUTSIDE.has(row?.failure_code) ? 1 : 0;
-      if (row !== undefined && attempt > row.leases + late) {
-        ledger.problem(`attempt ${attempt} ran, of ${row.leases} leases`, id);
-      }
-      for (const [index, mark] of marks.entries()) {
-        if (index === 0) continue;
-        const before = marks[index - 1]!;
-        if (before.server === mark.server) ledger.problem(`${name} ran twice in one life of the server`, id);
-        else if (killed.get(before.server) !== true)
-          ledger.problem(`${name} ran again after a server that stopped well`, id);
-      }
-    }
-    const leases = new Map<string, number>();
-    for (const entry of ledger.entries()) {
-      const row = rows.get(entry.id);
-      // Of what is gone nobody knows how often it was leased.
-      leases.set(entry.facts.nonce, (leases.get(entry.facts.nonce) ?? 0) + (row?.leases ?? Infinity));
-    }
-    const kills = [...killed.values()].filter(Boolean).length;
-    for (const [nonce, marks] of this.#byNonce) {
-      const known = leases.get(nonce);
-      if (known !== undefined && marks.length > known + kills)
-        ledger.problem(`${nonce} ran ${marks.length} times with ${known} leases and ${kills} kills`);
-    }
-  }
-}
-
-function add<T>(map: Map<string, T[]>, key: string, value: T): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }

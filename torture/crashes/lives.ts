@@ -10,6 +10,8 @@ export interface Life {
   base: string | null;
   /** What we did to end it; null while nothing is. */
   ending: "kill" | "stop" | null;
+  /** It ended by itself after a stop was asked for, all that it did written down. */
+  clean: boolean;
   /** A stop was asked for at this time: from then on it may refuse. */
   stoppingAt: number;
   /** It stood still, by SIGSTOP, at some time since. */
@@ -80,6 +82,7 @@ export class Lives {
       server,
       base: null,
       ending: null,
+      clean: false,
       stoppingAt: Infinity,
       pausedAt: 0,
       memory: 0,
@@ -137,6 +140,7 @@ export class Lives {
       this.#now = null;
       this.#listening = Promise.withResolvers();
     }
+    life.clean = how === 0;
     if (life.ending === null && !this.#over) this.start(); // a fault, and there may be more
     if (!WAYS[life.ending ?? "none"].includes(how)) {
       this.#ledger.problem(
