@@ -52,6 +52,10 @@ export interface Outcome {
   readonly problems: string | null;
 }
 
+/** Between two lines that tell how it goes, ms. */
+const PROGRESS_MS = 5_000;
+/** Between two looks at how many are unfinished, ms. */
+const CROWDED_MS = 100;
 /** Unfinished requests of one model above which clients give it no more: then the slow ones hold up nobody else. */
 const UNFINISHED_AT_MOST = 80;
 
@@ -62,16 +66,8 @@ export async function run(args: readonly string[]): Promise<boolean> {
   if (!(minutes > 0) || !Number.isInteger(seed))
     throw new Error("--minutes must be a number above 0, and --seed a whole number.");
   console.log(`seed ${seed}, ${minutes} minutes`);
-  const backlog = Math.min(20_000, minutes * 4_000);
-  const tell = (line: string): void => console.log(line);
-  const { table, problems } = await torture({
-    seed,
-    ms: minutes * 60_000,
-    peaceMs: 45_000,
-    clients: 40,
-    backlog,
-    tell,
-  });
+  const size = { peaceMs: 45_000, clients: 40, backlog: Math.min(20_000, Math.ceil(minutes * 4_000)) };
+  const { table, problems } = await torture({ seed, ms: minutes * 60_000, ...size, tell: (line) => console.log(line) });
   console.log(table);
   if (problems !== null) console.log(problems);
   return problems === null;
@@ -79,13 +75,46 @@ export async function run(args: readonly string[]): Promise<boolean> {
 
 /** One run. Where a promise was broken, the data directory is kept. */
 export async function torture(wish: Wish): Promise<Outcome> {
-  const { seed, ms, peaceMs, tell } = wish;
   const home = mkdtempSync(join(tmpdir(), "inferq-crashes-"));
-  const directory = join(home, "data");
-  const marks = join(home, "marks");
-  mkdirSync(directory);
-  appendFileSync(marks, "");
-  const random = new Random(seed);
+  const place = { directory: join(home, "data"), marks: join(home, "marks"), log: join(home, "server.log") };
+  mkdirSync(place.directory);
+  appendFileSync(place.marks, "");
+  const random = new Random(wish.seed);
+  const world = await open(wish, place, { NODE_COMPILE_CACHE: join(home, "compiled") }, random);
+  const { ledger } = world;
+  const startedAt = Date.now();
+  const blows = new Map<string, number>();
+  const progress = setInterval(() => wish.tell(report.line(world, startedAt)), PROGRESS_MS);
+  try {
+    await strike(world, wish, place.directory, random, blows);
+    await untilFinished(world, Date.now() + wish.peaceMs);
+    await readAgain(world, random);
+    await world.lives.stop();
+    await sweepLater(place.directory);
+    checkWebhooks(world);
+    checkAtRest(world, place.directory, place.marks);
+    checkMemory(world);
+  } catch (error) {
+    ledger.problem(`the run broke off: ${error instanceof Error ? error.stack : String(error)}`);
+  } finally {
+    clearInterval(progress);
+    await world.lives.end();
+    for (const receiver of world.receivers) await receiver.stop();
+  }
+  const table = report.table(world, blows, startedAt);
+  const problems = ledger.problems.length === 0 ? null : report.problems(world, home, place.marks);
+  if (problems === null) rmSync(home, { recursive: true });
+  return { submits: ledger.size, blows, table, problems };
+}
+
+interface Place {
+  readonly directory: string;
+  readonly marks: string;
+  readonly log: string;
+}
+
+/** The first life, and whoever is told. */
+async function open(wish: Wish, place: Place, env: Readonly<Record<string, string>>, random: Random): Promise<World> {
   const ledger = new Ledger<Facts>();
   const receivers = [new Receiver(new Random(random.whole(0, 2 ** 31))), new Receiver(null)] as const;
   for (const receiver of receivers) {
@@ -95,60 +124,42 @@ export async function torture(wish: Wish): Promise<Outcome> {
       if (entry !== undefined) ledger.outcome(entry, told.outcome, "webhook", at);
     };
   }
-  const env = { [MARKS]: marks, NODE_COMPILE_CACHE: join(home, "compiled") };
-  const lives = new Lives({ directory, config: CONFIG, log: join(home, "server.log"), env }, ledger);
-  const world: World = {
-    seed,
-    ledger,
-    lives,
-    receivers,
-    lost: 0,
-    answers: 0,
-    keys: new Map(),
-    crowded: new Set(),
-    over: false,
-  };
-  const blows = new Map<string, number>();
-  const startedAt = Date.now();
-  const until = startedAt + ms;
-
+  const { directory, marks, log } = place;
+  const lives = new Lives({ directory, config: CONFIG, log, env: { ...env, [MARKS]: marks } }, ledger);
   lives.start();
-  const watch = setInterval(() => {
-    const open = new Map<string, number>();
-    for (const { facts } of ledger.open()) open.set(facts.model, (open.get(facts.model) ?? 0) + 1);
-    world.crowded.clear();
-    for (const [model, count] of open) if (count > UNFINISHED_AT_MOST) world.crowded.add(model);
-  }, 100);
-  const progress = setInterval(() => tell(report.line(world, startedAt)), 10_000);
+  const counts = { lost: 0, answers: 0 };
+  return { seed: wish.seed, ledger, lives, receivers, keys: new Map(), crowded: new Set(), over: false, ...counts };
+}
+
+/** Load and blows, until the time or the blows are over and no client asks for anything more. */
+async function strike(
+  world: World,
+  wish: Wish,
+  directory: string,
+  random: Random,
+  blows: Map<string, number>,
+): Promise<void> {
+  const { lives, ledger, receivers } = world;
+  const until = Date.now() + wish.ms;
+  const watch = setInterval(() => findCrowded(world), CROWDED_MS).unref();
   const load = Promise.all([
     ...Array.from({ length: wish.clients }, (_, number) => client(world, number)),
     watcher(world),
-    fillBacklog(world, wish.backlog, until + peaceMs / 4),
+    fillBacklog(world, wish.backlog, until + wish.peaceMs / 4),
     keyKeeper(world, directory, CONFIG),
   ]);
   load.catch(() => {}); // whoever waits for it below hears of it
-  try {
-    const target = { lives, directory, leaseMs: LEASE_MS, answered: () => ledger.size, receiver: receivers[0] };
-    await nemesis(target, wish.blows ?? blowsByChance(random), random, until, blows);
-    world.over = true;
-    receivers[0].trouble = null;
-    await load;
-    clearInterval(watch);
-    await untilFinished(world, Date.now() + peaceMs);
-    await readAgain(world, random);
-    await lives.stop();
-    await sweepLater(directory);
-    checkWebhooks(world);
-    checkAtRest(world, directory, marks);
-    checkMemory(world);
-  } finally {
-    clearInterval(watch);
-    clearInterval(progress);
-    await lives.end();
-    for (const receiver of receivers) await receiver.stop();
-  }
-  const table = report.table(world, blows, startedAt);
-  const problems = ledger.problems.length === 0 ? null : report.problems(world, home, marks);
-  if (problems === null) rmSync(home, { recursive: true });
-  return { submits: ledger.size, blows, table, problems };
+  const target = { lives, directory, leaseMs: LEASE_MS, answered: () => ledger.size, receiver: receivers[0] };
+  await nemesis(target, wish.blows ?? blowsByChance(random), random, until, blows);
+  world.over = true;
+  receivers[0].trouble = null;
+  await load;
+  clearInterval(watch);
+}
+
+function findCrowded({ ledger, crowded }: World): void {
+  const open = new Map<string, number>();
+  for (const { facts } of ledger.open()) open.set(facts.model, (open.get(facts.model) ?? 0) + 1);
+  crowded.clear();
+  for (const [model, count] of open) if (count > UNFINISHED_AT_MOST) crowded.add(model);
 }
