@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { submit } from "./clients.ts";
 import type { World } from "./world.ts";
 
-const AT_ONCE = 16;
+const AT_ONCE = 4;
 
 /** Submits `count` requests that end with the run, at `until` (ms since the epoch). */
 export async function fillBacklog(world: World, count: number, until: number): Promise<void> {
