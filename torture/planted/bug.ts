@@ -7,4 +7,6 @@ export interface PlantedBug {
   /** What it breaks, and when. */
   readonly why: string;
   readonly edits: readonly Edit[];
+  /** From which on the tests look: one that finds it soon, until the text of the server or of the simulation changes. */
+  readonly firstSeed: number;
 }

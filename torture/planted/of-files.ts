@@ -4,6 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_FILES: readonly PlantedBug[] = [
   {
     name: "settled before the artifact is on the disk",
+    firstSeed: 1,
     why: "A crash leaves a completed request whose file is not there.",
     edits: [
       {
@@ -15,11 +16,13 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "no fsync of the blob's directory",
+    firstSeed: 1,
     why: "After a power loss a file that a row names has no name.",
     edits: [{ file: "blob/fs.ts", find: "await syncDirectory(parent);", replace: "" }],
   },
   {
     name: "no fsync of the directory above a new one",
+    firstSeed: 1,
     why: "After a power loss the directory of the request's files is gone, with all that was synced in it.",
     edits: [
       {
@@ -31,6 +34,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "no fsync of an artifact that is moved in",
+    firstSeed: 1,
     why: "After a power loss a completed request's file is empty or in part.",
     edits: [
       {
@@ -42,11 +46,13 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "no fsync of bytes that are written",
+    firstSeed: 1,
     why: "After a power loss a large input or text is empty or in part.",
     edits: [{ file: "blob/fs.ts", find: `{ flag: "wx", flush: true }`, replace: `{ flag: "wx" }` }],
   },
   {
     name: "a failed fsync of a directory passed over",
+    firstSeed: 1,
     why: "The disk said that the name is not safe, and the request is answered as if it were.",
     edits: [
       {
@@ -58,6 +64,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a refused settle that deletes the other attempts' files",
+    firstSeed: 1,
     why: "A late worker takes away what the completed request names, or its input.",
     edits: [
       {
@@ -69,6 +76,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a refused settle that leaves its files",
+    firstSeed: 1,
     why: "The files of a late worker stay with the request, though no row names them.",
     edits: [
       {
@@ -81,6 +89,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a completing attempt that deletes the input's files",
+    firstSeed: 1,
     why: "The input is gone while its request lives: it cannot be looked at or run again.",
     edits: [
       {
@@ -92,6 +101,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "expiry that deletes the row before the files",
+    firstSeed: 1,
     why: "A kill between the two leaves files that nobody may see any more.",
     edits: [
       {
@@ -103,6 +113,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "expiry that forgets the files of finished requests",
+    firstSeed: 1,
     why: "Files outlive their request.",
     edits: [
       {
@@ -114,11 +125,13 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "scan that deletes a running attempt's files",
+    firstSeed: 1,
     why: "A result that is being stored is taken for what a kill left behind.",
     edits: [{ file: "worker/sweeper.ts", find: "return attempt >= leases;", replace: "return attempt > leases;" }],
   },
   {
     name: "scan that takes a submit's files for nobody's",
+    firstSeed: 1,
     why: "An input is written before its row: deleted in between, the request is accepted without it.",
     edits: [
       {

@@ -4,6 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_LEASES: readonly PlantedBug[] = [
   {
     name: "fence removed",
+    firstSeed: 1,
     why: "A worker that lost its lease completes the request while another runs it.",
     edits: [
       {
@@ -15,6 +16,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "fence removed from all but the result",
+    firstSeed: 1,
     why: "A late worker's failure or release ends the run of the one that has the lease.",
     edits: [
       {
@@ -26,6 +28,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "heartbeat that extends any lease",
+    firstSeed: 1,
     why: "A worker that lost its lease is told that it holds, and keeps another's lease alive.",
     edits: [
       {
@@ -37,6 +40,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "token derived from the attempt",
+    firstSeed: 1,
     why: "A failed commit undoes a lease whose run goes on: the next lease has its number, and nothing tells the two apart.",
     edits: [
       {
@@ -58,6 +62,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "number of an attempt used again after a failed commit",
+    firstSeed: 1,
     why: "Two runs share a prefix of files: the one that is refused deletes what the other's result names.",
     edits: [
       {
@@ -74,6 +79,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "sweep without token",
+    firstSeed: 1,
     why: "A lease that was extended just before the sweep is taken from a worker that lives.",
     edits: [
       {
@@ -85,11 +91,13 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "running work taken for lost after a failed commit",
+    firstSeed: 1,
     why: "A full disk ends what runs: the process that reads the file again is the one that holds the leases.",
     edits: [{ file: "store/sqlite/live-queue.ts", find: "this.#fresh = false;", replace: "" }],
   },
   {
     name: "an outcome that another may replace",
+    firstSeed: 1,
     why: "A cancel or a late failure after the outcome makes it another one.",
     edits: [
       {
@@ -101,6 +109,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "crash not counted",
+    firstSeed: 1,
     why: "A request that kills its process is tried for ever.",
     edits: [
       {
@@ -112,6 +121,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "release that spends an attempt",
+    firstSeed: 1,
     why: "A graceful stop takes a try away from what it gives back.",
     edits: [
       {
@@ -123,6 +133,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "retry that forgets to wait",
+    firstSeed: 1,
     why: "What crashed or asked for time is tried again at once, all its tries within a breath.",
     edits: [
       {
@@ -134,6 +145,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "clean-stop mark written at start",
+    firstSeed: 1,
     why: "After a kill leases are not durable before their runs: a request that takes the host down does so for ever.",
     edits: [
       {

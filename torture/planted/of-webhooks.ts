@@ -4,6 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_WEBHOOKS: readonly PlantedBug[] = [
   {
     name: "outbox outside the transaction",
+    firstSeed: 1,
     why: "A crash between the two writes leaves an outcome that nobody is told of.",
     edits: [
       {
@@ -28,6 +29,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "expiry that forgets the delivery",
+    firstSeed: 1,
     why: "A request that expires unfinished is gone, and who waits to be told waits for ever.",
     edits: [
       {
@@ -39,6 +41,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "cancel that forgets the delivery",
+    firstSeed: 1,
     why: "The outcome has no event.",
     edits: [
       {
@@ -50,6 +53,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "webhook marked delivered before it was sent",
+    firstSeed: 1,
     why: "A crash, or a receiver that fails, leaves it unsent for ever.",
     edits: [
       {
@@ -63,6 +67,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "a new event id for each try",
+    firstSeed: 1,
     why: "A receiver that was told already cannot know it.",
     edits: [
       {
@@ -74,6 +79,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "webhooks sent at the store's hint alone",
+    firstSeed: 1,
     why: "What failed once, or was waiting when the server started, is never sent.",
     edits: [
       {
@@ -85,6 +91,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "a delivery that is deleted with its request",
+    firstSeed: 1,
     why: "A request that expires takes the unsent word of its outcome with it.",
     edits: [
       {

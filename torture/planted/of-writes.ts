@@ -4,6 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_WRITES: readonly PlantedBug[] = [
   {
     name: "answer before commit",
+    firstSeed: 1,
     why: "An answered submit is not on the disk yet when the server is killed.",
     edits: [
       {
@@ -17,11 +18,13 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "synchronous=OFF",
+    firstSeed: 1,
     why: "No commit is synced: a power loss takes answered submits and outcomes, or the whole file.",
     edits: [{ file: "store/sqlite/schema.ts", find: "PRAGMA synchronous = FULL", replace: "PRAGMA synchronous = OFF" }],
   },
   {
     name: "synchronous=NORMAL",
+    firstSeed: 1,
     why: "The log is synced at checkpoints alone: a power loss takes the commits since the last.",
     edits: [
       { file: "store/sqlite/schema.ts", find: "PRAGMA synchronous = FULL", replace: "PRAGMA synchronous = NORMAL" },
@@ -29,6 +32,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "index changed before commit",
+    firstSeed: 1,
     why: "A poll reads an outcome that a crash or a failed commit undoes.",
     edits: [
       {
@@ -43,6 +47,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "outcome told before commit",
+    firstSeed: 1,
     why: "Whoever settles is told that it counts, and cleans up what a crash would need again.",
     edits: [
       {
@@ -56,6 +61,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "idempotency look-up outside the transaction",
+    firstSeed: 1,
     why: "Two submits under one key that come together are two requests.",
     edits: [
       {
