@@ -4,6 +4,7 @@
  */
 import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS } from "../../../packages/server/src/core/transition.ts";
 import { machine } from "../machine.ts";
+import { LeaseBook } from "./lease-book.ts";
 
 /** Runs that a request may have, releases aside: all but the last of each kind are tried again. */
 const MOST_RUNS = CRASH_RETRY_DELAYS_MS.length + MODEL_RETRY_DELAYS_MS.length + 1;
@@ -63,6 +64,7 @@ export class Ledger {
   readonly webhooks = new Map<string, string>();
   /** Requests whose webhook a receiver has taken, or wants no more of. */
   readonly acknowledged = new Set<string>();
+  readonly leases: LeaseBook = new LeaseBook((promise) => this.fail(promise));
 
   count(what: string): void {
     this.met[what] = (this.met[what] ?? 0) + 1;

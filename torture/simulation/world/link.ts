@@ -1,5 +1,5 @@
 /** The store as a worker has it that stands beside the server: every call and every answer is a message, which takes a while and may find its process standing still. */
-import type { RequestStore, Settlement, Wake } from "../../../packages/server/src/store/store.ts";
+import type { RequestStatus, RequestStore, Settlement, Wake } from "../../../packages/server/src/store/store.ts";
 import { machine, type Process } from "../machine.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import { BASE } from "./gateway.ts";
@@ -23,13 +23,28 @@ export function linked(store: RequestStore, server: Process, worker: Process, le
     lease: (wish) =>
       call(async () => {
         const leases = await store.lease(wish);
-        for (const { id, token } of leases) ledger.leased(id, token);
+        for (const { id, token } of leases) {
+          ledger.leased(id, token);
+          ledger.leases.leased(id, token);
+        }
         return leases;
       }),
-    heartbeat: (leases, leaseMs) => call(() => store.heartbeat(leases, leaseMs)),
+    heartbeat: (leases, leaseMs) =>
+      call(async () => {
+        const { time } = machine();
+        const lost = await store.heartbeat(leases, leaseMs);
+        for (const { id, token } of leases) {
+          if (!lost.includes(token)) ledger.leases.held(id, token, time, leaseMs);
+          else if (isUnfinished(await store.status(id))) ledger.leases.refused(id, token);
+        }
+        return lost;
+      }),
     settle: (id, token, settlement) =>
       call(async () => {
+        const { time } = machine();
         const answer = await store.settle(id, token, settlement);
+        if (answer.ok) ledger.leases.ended(id, answer.status === "QUEUED" && hasCrashed(settlement) ? time : null);
+        else if (answer.refusal === "fenced") ledger.leases.refused(id, token);
         const ended = !answer.ok || answer.status === "COMPLETED" || answer.status === "FAILED";
         const outcome = settlement.type === "release" ? "release" : ended ? outcomeOf(settlement) : null;
         ledger.settled(id, token, answer.ok, outcome);
@@ -41,6 +56,14 @@ export function linked(store: RequestStore, server: Process, worker: Process, le
     },
   };
   return link as RequestStore;
+}
+
+function isUnfinished(status: RequestStatus | undefined): boolean {
+  return status?.status === "QUEUED" || status?.status === "PROCESSING";
+}
+
+function hasCrashed(settlement: Settlement): boolean {
+  return settlement.type === "fail" && settlement.kind === "crash";
 }
 
 function delay(): number {

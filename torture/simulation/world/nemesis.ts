@@ -84,7 +84,9 @@ export class Nemesis {
       machine().after(0, () => {
         server.stop().then(
           () => {
-            if (server.process.lives) this.#die("kill", "stopped");
+            if (!server.process.lives) return;
+            ledger.leases.stopped();
+            this.#die("kill", "stopped");
           },
           (error: unknown) => {
             if (server.process.lives) ledger.fail(`a server does not stop: ${String(error)}`);

@@ -1,4 +1,5 @@
 /** The end of a schedule: trouble is over, everything runs until nothing is left to do; then everything is looked at. */
+import type { Request } from "../../../packages/server/src/core/request.ts";
 import { machine } from "../machine.ts";
 import { DatabaseSync } from "../platform/sqlite.ts";
 import type { Ledger } from "./ledger.ts";
@@ -92,8 +93,16 @@ async function checkRows({ nemesis, ledger }: Rest): Promise<void> {
       continue;
     }
     ledger.saw(told.id, { status, code: failure?.code ?? null, error: failure?.message ?? null }, "its row, at rest");
+    const past = await store.pastAttempts(told.id);
+    const spent = past.filter((each) => each.failure !== null).length + (endedByRun(found) ? 1 : 0);
+    if (attempts !== spent) ledger.fail(`attempts: ${told.id} has spent ${attempts}, and its runs say ${spent}`);
     if (crashes > 3 || attempts > 5) ledger.fail(`attempts: ${told.id} had ${attempts}, and ${crashes} crashes`);
   }
+}
+
+/** Whether its last attempt ended with the outcome, and is not among those past. */
+function endedByRun({ status, failure }: Request): boolean {
+  return status === "COMPLETED" || !["cancelled", "start_timeout"].includes(failure!.code);
 }
 
 /** The files are those that the rows name, and what the rows name is there whole. */

@@ -99,6 +99,7 @@ export class SimulatedRunner implements Runner {
     const { random } = machine();
     const usual = runMs * random.next();
     const deaf = random.chance(troubles.deaf);
+    if (isPoison(run) && troubles.runCrash > 0) return { ms: usual, end: "crash", deaf };
     if (random.chance(troubles.runHangs)) return { ms: run.timeoutMs * 2, end: "completed", deaf };
     for (const [end, chance] of [
       ["crash", troubles.runCrash],
@@ -175,6 +176,11 @@ export class SimulatedRunner implements Runner {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Every tenth ends its process whenever it runs. */
+function isPoison({ input }: Run): boolean {
+  return typeof input["prompt"] === "string" && input["prompt"].endsWith("7");
 }
 
 async function draw(directory: string, marker: string): Promise<ModelOutput> {

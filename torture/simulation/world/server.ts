@@ -7,6 +7,7 @@ import { materialize } from "../../../packages/server/src/media/materialize.ts";
 import { openKeys } from "../../../packages/server/src/server/open-keys.ts";
 import type { KeyStore } from "../../../packages/server/src/store/keys.ts";
 import { sqliteStore, type SqliteStore } from "../../../packages/server/src/store/sqlite/sqlite-store.ts";
+import type { RequestStore } from "../../../packages/server/src/store/store.ts";
 import type { Metrics } from "../../../packages/server/src/telemetry/metrics.ts";
 import { tracedStore } from "../../../packages/server/src/telemetry/traced-store.ts";
 import { Sender } from "../../../packages/server/src/webhook/sender.ts";
@@ -54,6 +55,7 @@ export async function startSimulated(
   await using opened = new AsyncDisposableStack();
   const logger = loggerOf(ledger);
   const stored = opened.use(await sqliteStore({ directory: DATA, clock }));
+  ledger.leases.opened(stored.unclean);
   const keys = opened.use(openKeys(DATA, clock));
   const blobs = fsBlobStore(FILES);
   const store = tracedStore(stored, { logger, metrics: METRICS });
@@ -94,7 +96,9 @@ export async function startSimulated(
   const stateOf = (model: string) => workers[0]!.models.find(({ name }) => name === model)!.runner.state;
   modelStates(stateOf);
   const uploadTtlMs = settings.resultTtlSeconds * 1000;
-  const sweeper = opened.use(new Sweeper({ store, blobs, clock, log: logger, metrics: METRICS, uploadTtlMs }));
+  const sweeper = opened.use(
+    new Sweeper({ store: expiring(store, ledger), blobs, clock, log: logger, metrics: METRICS, uploadTtlMs }),
+  );
   let closing = false;
   opened.defer(async () => {
     await Promise.all(workers.map(({ own, worker }) => within(own, () => worker.stop())));
@@ -151,6 +155,24 @@ export async function startSimulated(
     sweeper,
     call,
     stop: () => running.disposeAsync(),
+  };
+}
+
+/** `store` as the sweeper has it: of what expires the files go first, so that none is left of a request that nobody knows of. */
+function expiring(store: RequestStore, ledger: Ledger): RequestStore {
+  const finish: RequestStore["finish"] = async (id, how) => {
+    const isDone = await store.finish(id, how);
+    if (isDone && machine().disk.exists(`${FILES}/${id}/0`)) {
+      ledger.fail(`expiry: the row of ${id} was deleted before its files`);
+    }
+    return isDone;
+  };
+  return {
+    ...store,
+    sweep: store.sweep.bind(store),
+    status: store.status.bind(store),
+    get: store.get.bind(store),
+    finish,
   };
 }
 
