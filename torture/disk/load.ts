@@ -87,7 +87,19 @@ export async function submitter(world: World, number: number): Promise<void> {
       await look(world, entry);
       await wait(PAUSE_MS);
     }
+    // The disk is small: what is not kept to be read is deleted.
     if (entry.outcome?.status === "COMPLETED" && world.done.length < READ_AT_MOST) world.done.push(entry);
+    else if (entry.outcome !== null) await remove(world, entry);
+  }
+}
+
+/** Asks until it is answered: what was refused may have been done by half. */
+export async function remove(world: World, entry: Entry<Facts>): Promise<void> {
+  world.ledger.deleting(entry);
+  while (!world.over) {
+    const answer = await say(world, "delete", `/v2/requests/${entry.id}`, { method: "DELETE" });
+    if (answer !== null) return world.ledger.deleted(entry, answer);
+    await wait(PAUSE_MS);
   }
 }
 

@@ -11,12 +11,12 @@ import { Ledger } from "../lib/ledger.ts";
 import { startServer, type ServerProcess } from "../lib/server.ts";
 import { shim, ShimmedDisk, type Trouble, whyNoShim } from "../power/shim.ts";
 import { Random } from "../simulation/random.ts";
-import { type Facts, look, reader, submitter, type World } from "./load.ts";
+import { type Facts, look, reader, remove, submitter, type World } from "./load.ts";
 import { SmallDisk } from "./small-disk.ts";
 import { RUNS } from "./work.ts";
 
 const CONFIG = fileURLToPath(new URL("./server.config.ts", import.meta.url));
-const DISK_MB = 48;
+const DISK_MB = 64;
 /** Issue 5: service returns within this time of space, ms. */
 const BACK_WITHIN_MS = 5_000;
 /** Longer than a lease (server.config.ts) and all that a heartbeat is waited for, ms. */
@@ -143,7 +143,10 @@ export async function torture(plan: Plan): Promise<boolean> {
     for (const end = Date.now() + PEACE_MS; ledger.unfinished > 0 && Date.now() < end; await wait(50)) {
       for (const entry of [...ledger.open()]) await look(world, entry);
     }
-    for (const entry of ledger.entries()) await look(world, entry);
+    for (const entry of ledger.entries()) {
+      if (entry.deletion?.answeredAt === Infinity) await remove(world, entry);
+      else await look(world, entry);
+    }
     for (const { id } of ledger.open()) ledger.problem("it has no outcome, though the disk is well", id);
     await until(
       () => [...ledger.entries()].every(({ id, facts }) => !facts.webhook || receiver.told.has(id)),
@@ -162,7 +165,8 @@ export async function torture(plan: Plan): Promise<boolean> {
     await server.exited;
     await receiver.stop();
   }
-  for (const [what, count] of [...world.answers].sort()) console.log(`  ${String(count).padStart(7)} ${what}`);
+  for (const [what, count] of [...world.answers].sort(([a], [b]) => (a < b ? -1 : 1)))
+    console.log(`  ${String(count).padStart(7)} ${what}`);
   console.log(`  ${ledger.size} submits were accepted`);
   for (const { what, id } of ledger.problems.slice(0, 20)) {
     console.log(`  BROKEN ${id ?? ""} ${what}`);
