@@ -141,7 +141,7 @@ export async function torture(plan: Plan): Promise<boolean> {
     await load;
     world.over = false;
     for (const end = Date.now() + PEACE_MS; ledger.unfinished > 0 && Date.now() < end; await wait(50)) {
-      for (const entry of [...ledger.open()]) await look(world, entry);
+      for (const entry of ledger.open()) await look(world, entry);
     }
     for (const entry of ledger.entries()) {
       if (entry.deletion?.answeredAt === Infinity) await remove(world, entry);
