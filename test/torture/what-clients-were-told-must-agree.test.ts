@@ -44,7 +44,7 @@ test("a request that fails for another reason than was told", () => {
     ledger.finished(entry, { status: "FAILED", code: "cancelled" }, "cancel", at(2_000));
     ledger.finished(entry, { status: "FAILED", code: "lease_lost" }, "list", at(3_000));
   });
-  expect(problems).toEqual(["list tells code lease_lost where cancelled was told before"]);
+  expect(problems).toEqual(["double: list tells code lease_lost where cancelled was told before"]);
 });
 
 test("an outcome that is taken back; but what was asked before it was told may not know it", () => {
@@ -53,7 +53,7 @@ test("an outcome that is taken back; but what was asked before it was told may n
     ledger.pending(entry, "PROCESSING", "an earlier status", at(2_050));
     ledger.pending(entry, "QUEUED", "a later status", at(2_200));
   });
-  expect(problems).toEqual(["a later status says QUEUED after COMPLETED was told"]);
+  expect(problems).toEqual(["double: a later status says QUEUED after COMPLETED was told"]);
 });
 
 test("a request that is gone, unless it was deleted or its life is over", () => {

@@ -1,5 +1,5 @@
 /** What a stopped server leaves on disk: the rows, and the files, which must be exactly those that the rows name. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fsBlobStore } from "../../packages/server/src/blob/fs.ts";
@@ -113,8 +113,10 @@ export function filesOf(result: Result | null): readonly Artifact[] {
   return [result.file];
 }
 
+/** The bytes of a file, none where it is not there. */
 export function readBlob(directory: string, key: string): Buffer {
-  return readFileSync(join(directory, "files", key));
+  const path = join(directory, "files", key);
+  return existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
 }
 
 function open(directory: string): Disposable & { readonly db: DatabaseSync } {

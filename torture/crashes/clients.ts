@@ -83,7 +83,7 @@ export async function submit(world: World, order: Order, tries = 0): Promise<Ent
     if (key === null) return entry;
     const first = keys.get(key) ?? id;
     keys.set(key, first);
-    if (first !== id) ledger.problem(`its idempotency key made two requests: ${first} and this one`, id);
+    if (first !== id) ledger.problem(`double: its idempotency key made two requests: ${first} and this one`, id);
     if (tries === 0 && answer.headers["idempotent-replayed"] === "true")
       ledger.problem("its first submit was answered as a repeated one", id);
     return entry;

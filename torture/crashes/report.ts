@@ -37,8 +37,8 @@ export function table(world: World, blows: ReadonlyMap<string, number>, startedA
     ["  told again", told.reduce((sum, { tries }) => sum + tries - 1, 0)],
     ["memory of the server, at most, MB", Math.round(Math.max(...lives.past.map(({ memory }) => memory)) / MB)],
     ["lost", problems.filter((what) => what.startsWith("lost")).length],
-    ["double", problems.filter((what) => what.includes(" two requests") || what.includes("told before")).length],
-    ["other problems", problems.filter((what) => !/^lost| two requests|told before/.test(what)).length],
+    ["double", problems.filter((what) => what.startsWith("double")).length],
+    ["other problems", problems.filter((what) => !/^(lost|double)/.test(what)).length],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${String(value).padStart(8)}`).join("\n");

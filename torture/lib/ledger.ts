@@ -105,7 +105,7 @@ export class Ledger<Facts> {
   pending(entry: Entry<Facts>, status: string, where: string, { askedAt }: Pick<Span, "askedAt">): void {
     this.note(entry, where, status);
     if (entry.outcomeAt < askedAt)
-      this.problem(`${where} says ${status} after ${told(entry.outcome)} was told`, entry.id);
+      this.problem(`double: ${where} says ${status} after ${told(entry.outcome)} was told`, entry.id);
     this.#there(entry, where, askedAt);
   }
 
@@ -124,7 +124,7 @@ export class Ledger<Facts> {
       for (const field of ["status", "code", "result"] as const) {
         if (known[field] === undefined || outcome[field] === undefined || known[field] === outcome[field]) continue;
         this.problem(
-          `${where} tells ${field} ${clip(outcome[field])} where ${clip(known[field])} was told before`,
+          `double: ${where} tells ${field} ${clip(outcome[field])} where ${clip(known[field])} was told before`,
           entry.id,
         );
       }
@@ -155,7 +155,7 @@ export class Ledger<Facts> {
     this.problem(`lost: ${where} says that there is no such request`, entry.id);
   }
 
-  /** Anything else that must not be. */
+  /** Anything else that must not be. What was lost begins with `lost: `, what had two outcomes with `double: `. */
   problem(what: string, id?: string): void {
     this.problems.push({ what, ...(id !== undefined && { id }) });
   }
