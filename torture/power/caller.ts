@@ -58,6 +58,17 @@ export class Caller {
     });
   }
 
+  /** Whether a submit is taken. */
+  async isServed(nonce: string): Promise<boolean> {
+    try {
+      await this.submit({ work: { nonce, kind: "text", size: 10, ms: 0 } });
+      return true;
+    } catch (error) {
+      if (error instanceof Refused) return false;
+      throw error;
+    }
+  }
+
   /** The same submit once more. Answers the id of the request that it was answered with. */
   async resubmit({ path, body, idempotencyKey }: KnownRequest): Promise<string> {
     const headers = { ...JSON_TYPE, "idempotency-key": idempotencyKey! };

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { defineModel, media, type MediaFile } from "inferq/model";
+import { defineModel, media, type MediaFile, Retryable } from "inferq/model";
 import { outputOf, type Work } from "./work.ts";
 
 export default defineModel({
@@ -26,8 +26,13 @@ export default defineModel({
     const output = outputOf(work, picture === undefined ? null : readFileSync(picture.path));
     if (work.ms > 0) await wait(work.ms, undefined, { signal });
     if (work.kind === "text") return output.toString();
-    const made = file("output.png");
-    await writeFile(made.path, output);
-    return made;
+    try {
+      const made = file("output.png");
+      await writeFile(made.path, output);
+      return made;
+    } catch (error) {
+      // Its own writing fails too where the disk does.
+      throw new Retryable("The disk takes nothing.", { cause: error });
+    }
   },
 });

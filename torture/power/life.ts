@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { setTimeout as wait } from "node:timers/promises";
 import { commandLine, ROOT, type ServerProcess, startServer } from "../lib/server.ts";
 import { Random } from "../simulation/random.ts";
 import { Caller } from "./caller.ts";
@@ -29,6 +30,8 @@ export interface LifeOptions {
   readonly stories: number;
   /** What the disk suffers from the start on. */
   readonly trouble: Trouble;
+  /** What it suffers for a while in the middle, so that it takes nothing. */
+  readonly episode?: Trouble;
   readonly seed: number;
   /** More of the server's environment. */
   readonly env?: Readonly<Record<string, string>>;
@@ -38,9 +41,14 @@ export interface Life {
   /** The disk as it was when the life began; the log goes on from there. */
   readonly replay: Replay;
   readonly log: Buffer;
-  /** What clients were refused. */
-  readonly refused: readonly string[];
+  /** What clients were refused and should not have been, and whatever else should not have been. */
+  readonly faults: readonly string[];
 }
+
+/** How long an episode is, ms: shorter than what runs is tried again. */
+const EPISODE_MS = 1_500;
+/** How soon after it submits must be taken again, ms. */
+const BACK_MS = 5_000;
 
 export async function live(options: LifeOptions): Promise<Life> {
   const { library, directory, start, known, receiver, stories, trouble, seed } = options;
@@ -58,16 +66,31 @@ export async function live(options: LifeOptions): Promise<Life> {
   const server = startServer({ directory: data, config: CONFIG, log: join(directory, "output"), env });
   const base = await addressOf(server, join(directory, "output"));
   const caller = new Caller(base, known, receiver.url, () => disk.position);
-  const [refused] = await Promise.all([
-    load(caller, stories, `${seed}`, new Random(seed)),
-    makeKey("late").then(revokeFirst),
-  ]);
+  const random = new Random(seed);
+  const [faults] = await Promise.all([load(caller, stories, `${seed}`, random), makeKey("late").then(revokeFirst)]);
+  if (options.episode !== undefined) faults.push(...(await suffer(options.episode)));
   server.signal("SIGKILL");
   await server.exited;
   receiver.hangUp();
   const log = disk.log();
   rmSync(root, { recursive: true, force: true, maxRetries: 10 });
-  return { replay, log, refused };
+  return { replay, log, faults };
+
+  /** An episode under load. What is refused meanwhile is refused with 503, and soon after it nothing is any more. */
+  async function suffer(episode: Trouble): Promise<string[]> {
+    disk.trouble = { ...trouble, ...episode };
+    const meanwhile = load(caller, stories, `${seed}-meanwhile`, random);
+    await wait(EPISODE_MS);
+    disk.trouble = trouble;
+    const faults: string[] = [];
+    const overAt = performance.now();
+    while (!(await caller.isServed(`${seed}-back-${performance.now()}`))) await wait(20);
+    const backMs = performance.now() - overAt;
+    if (backMs > BACK_MS) faults.push(`submits were taken ${Math.round(backMs)} ms after the disk was well again`);
+    faults.push(...(await meanwhile).filter((sentence) => !sentence.includes("was answered 503")));
+    faults.push(...(await load(caller, stories, `${seed}-after`, random)));
+    return faults;
+  }
 
   async function makeKey(when: string): Promise<void> {
     const name = `${when}-${seed}`;

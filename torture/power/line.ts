@@ -19,12 +19,24 @@ export interface LineOptions {
   readonly stories: number;
   /** What the disks suffer; else chance says how long fsyncs take. */
   readonly trouble?: Trouble;
+  /** Whether each life has a while in which the disk fails. */
+  readonly episodes?: boolean;
   /** More of the environment of the servers that lose their power. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether it ends with the first loss that broke a promise. */
   readonly untilBroken?: boolean;
   readonly tell?: (line: string) => void;
 }
+
+/** How a disk fails. */
+const EPISODES: readonly Trouble[] = [
+  { room: 0 },
+  { room: 500_000 },
+  { write: "EIO" },
+  { sync: "EIO" },
+  { write: "EROFS", name: "EROFS" },
+  { syncMs: [300, 900] },
+];
 
 export interface LossReport {
   /** Draws the same loss of the same log again. */
@@ -56,7 +68,12 @@ export async function line(options: LineOptions): Promise<LossReport[]> {
     const home = join(directory, `life-${life}`);
     mkdirSync(home);
     const lifeSeed = seed * 1_000 + life;
-    const { replay, log, refused } = await live({
+    const episode = options.episodes === true ? random.pick(EPISODES) : undefined;
+    const {
+      replay,
+      log,
+      faults: troubles,
+    } = await live({
       library,
       directory: home,
       start,
@@ -66,10 +83,11 @@ export async function line(options: LineOptions): Promise<LossReport[]> {
       trouble,
       seed: lifeSeed,
       ...(options.env !== undefined && { env: options.env }),
+      ...(episode !== undefined && { episode }),
     });
-    tell(`life ${life}: ${known.requests.size} requests known, log of ${(log.length / 2 ** 20).toFixed(1)} MB`);
-    if (refused.length > 0) reports.push({ seed: lifeSeed, life, cut: log.length, faults: refused, directory: home });
-    for (const sentence of refused) tell(`life ${life}: ${sentence}`);
+    tell(`life ${life} ${JSON.stringify({ ...trouble, episode })}: ${known.requests.size} requests known`);
+    if (troubles.length > 0) reports.push({ seed: lifeSeed, life, cut: log.length, faults: troubles, directory: home });
+    for (const sentence of troubles) tell(`life ${life}: ${sentence}`);
     const cuts = drawCuts(log, known, losses, random);
     for (const [index, cut] of cuts.entries()) {
       replay.goTo(log, cut);

@@ -2,7 +2,7 @@
 import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { randomToken } from "../../core/ids.ts";
-import { migrate } from "./schema.ts";
+import { emptyLog, migrate } from "./schema.ts";
 
 /** As those of the queue's file. */
 const MIGRATIONS: readonly string[] = [
@@ -67,6 +67,7 @@ export function openKeyFile(path: string): DatabaseSync {
     turnLogOn(db);
     db.exec("PRAGMA synchronous = FULL");
     migrate(db, path, MIGRATIONS);
+    emptyLog(db);
     // Of several processes that come here at once all go on with the secret of the first.
     if (idSecretOf(db) === undefined) {
       db.prepare("INSERT OR IGNORE INTO secrets VALUES ('ids', ?)").run(randomToken());

@@ -209,18 +209,18 @@ function firstUses(db: DatabaseSync, clock: Clock) {
 }
 
 /**
- * For what may be done again another time: waits for nobody who is writing, and not for the disk. A power loss
- * may undo it, and then a first use is told twice.
+ * For what may be done again another time: waits for nobody who is writing. It is fsynced as all else is: where an
+ * fsync fails later on, whatever it was that had not been, and all that follows in the log, is lost with the power.
  */
 function lightly(db: DatabaseSync, work: () => void): void {
   const { timeout } = db.prepare("PRAGMA busy_timeout").get() as { timeout: number };
-  db.exec("PRAGMA busy_timeout = 0; PRAGMA synchronous = NORMAL");
+  db.exec("PRAGMA busy_timeout = 0");
   try {
     work();
   } catch {
     // Somebody writes just now, or the disk is full.
   } finally {
-    db.exec(`PRAGMA busy_timeout = ${timeout}; PRAGMA synchronous = FULL`);
+    db.exec(`PRAGMA busy_timeout = ${timeout}`);
   }
 }
 

@@ -130,11 +130,21 @@ export function openForWriting(path: string, migrations: readonly string[] = MIG
     db.exec(`PRAGMA journal_size_limit = ${CHECKPOINT_BYTES * 2}`);
     db.exec("PRAGMA cache_size = -16384");
     migrate(db, path, migrations);
+    emptyLog(db);
     return db;
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/**
+ * Copies into the database what the log has, and lets the log begin anew. At an opening it may end with a commit whose fsync
+ * failed: that is read as if it were there, and the system never writes it, so that a power loss would end the
+ * log in front of it and of everything that is written behind it.
+ */
+export function emptyLog(db: DatabaseSync): void {
+  db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /** Runs those of `migrations` that the file at `path` has not had; other processes may do the same. Throws one sentence where it was written by a newer version. */
