@@ -2,6 +2,7 @@
  * All that anybody was ever told, and what must be true of it. It is told of everything at the moment at which it
  * could no more be taken back: an answer when it leaves the server, a webhook when it reaches its receiver.
  */
+import type { Clock } from "../../../packages/server/src/core/clock.ts";
 import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS } from "../../../packages/server/src/core/transition.ts";
 import { machine } from "../machine.ts";
 import { LeaseBook } from "./lease-book.ts";
@@ -45,6 +46,8 @@ const NOTHING: Outcome = { status: null, code: null, error: null, output: null }
 export type Met = Record<string, number>;
 
 export class Ledger {
+  /** The clock of the server that runs, or ran last. */
+  clock: Clock = { now: () => machine().wallOffset + machine().time };
   /** The first promise that was broken. */
   broken: string | null = null;
   readonly met: Met = {};

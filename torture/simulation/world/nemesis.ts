@@ -15,6 +15,7 @@ export class Nemesis {
   /** The next start, while there is no process. */
   #due: Due | null = null;
   #server: SimulatedServer | null = null;
+  #isStopping = false;
   /** Of the next operations of the disk one is the last. */
   #lastOperation: { countdown: number; readonly death: Death } | null = null;
   #dead: Death | null = null;
@@ -79,6 +80,7 @@ export class Nemesis {
     if (server === null) return;
     const { ledger } = this.#world;
     this.#server = null;
+    this.#isStopping = true;
     ledger.count("stop");
     machine().as(server.process, () =>
       machine().after(0, () => {
@@ -139,6 +141,7 @@ export class Nemesis {
     this.#dead = null;
     this.#process = null;
     this.#server = null;
+    this.#isStopping = false;
     this.#lastOperation = null;
     ledger.leasesInDoubt();
     const { random } = machine();
@@ -155,6 +158,7 @@ export class Nemesis {
 
   #stall(): void {
     const { troubles } = this.#world.settings;
+    if (this.#isStopping) return; // so that it can be said how long a stop may take
     const { random, time } = machine();
     const process = random.pick([...(this.#server?.workers ?? []), this.#process!]);
     process.stalledUntil = time + troubles.stallMs * random.next();

@@ -52,6 +52,7 @@ export async function startSimulated(
   process: Process,
 ): Promise<SimulatedServer> {
   const clock = systemClock();
+  ledger.clock = clock;
   await using opened = new AsyncDisposableStack();
   const logger = loggerOf(ledger);
   const stored = opened.use(await sqliteStore({ directory: DATA, clock }));
