@@ -113,6 +113,8 @@ export interface RequestState {
   readonly crashes: number;
   readonly notBefore: number;
   readonly lease: LeaseState | null;
+  /** Who has, or had, the latest lease. */
+  readonly worker: string | null;
   /** When the latest lease began. */
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
@@ -120,7 +122,12 @@ export interface RequestState {
   readonly inferenceMs: number | null;
   readonly result: Result | null;
   readonly failure: Failure | null;
+  /** Null: it is none. */
+  readonly deadLetter: DeadLetterState | null;
 }
+
+/** What became of a request that used up its attempts: nothing yet, or a retry has run it once more. */
+export type DeadLetterState = "open" | "replayed";
 
 /** One lease of a request that ended without an outcome: it went back to the queue. */
 export interface PastAttempt {
@@ -145,10 +152,12 @@ export function queuedState(submission: Submission): RequestState {
     crashes: 0,
     notBefore: submission.notBefore,
     lease: null,
+    worker: null,
     startedAt: null,
     finishedAt: null,
     inferenceMs: null,
     result: null,
     failure: null,
+    deadLetter: null,
   };
 }

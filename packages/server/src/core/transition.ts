@@ -15,11 +15,23 @@
 import { isFinished } from "./request.ts";
 import type { Failure, PastAttempt, RequestState, Result } from "./request.ts";
 
-/** How often a request may be tried when runners crash or leases are lost, and the wait before each next try, in ms. */
-export const CRASH_RETRY_DELAYS_MS: readonly number[] = [1_000, 5_000];
+/** How often requests of a model are tried again. */
+export interface RetryPolicy {
+  /** Further tries after crashes of the runner and lost leases. */
+  readonly crashes: number;
+  /** Further tries after errors that the model calls `Retryable`. */
+  readonly errors: number;
+  /** Wait before the first of these tries, ms; each further one is five times as long, up to `LONGEST_DELAY_MS`. */
+  readonly delayMs: number;
+}
 
-/** The same for errors that a model itself calls `Retryable`, where it names no delay. */
-export const MODEL_RETRY_DELAYS_MS: readonly number[] = [1_000, 5_000];
+/** Where nothing is said of a model: three tries in all, after 1 s and 5 s. */
+export const DEFAULT_RETRIES: RetryPolicy = { crashes: 2, errors: 2, delayMs: 1_000 };
+
+/** Longest wait that a policy leads to; a model that names a delay itself may ask for more. */
+export const LONGEST_DELAY_MS = 300_000;
+
+const DELAY_GROWS_BY = 5;
 
 /** How an attempt failed. `error` is final; `retryable` and `crash` are tried again, each counted apart. */
 export type FailKind = "error" | "retryable" | "crash";
@@ -36,9 +48,11 @@ export type RequestEvent =
       readonly inferenceMs: number;
       /** Wait before the next try, when the model named one. */
       readonly retryAfterMs?: number;
+      /** That of the request's model; `DEFAULT_RETRIES` if left out. */
+      readonly retries?: RetryPolicy;
     }
   | { readonly type: "release"; readonly token: string }
-  | { readonly type: "lost" }
+  | { readonly type: "lost"; readonly retries?: RetryPolicy }
   | { readonly type: "cancel"; readonly failure: Failure }
   | { readonly type: "startTimeout"; readonly failure: Failure };
 
@@ -62,6 +76,7 @@ export function transition(state: RequestState, event: RequestEvent, now: number
         ...state,
         status: "PROCESSING",
         leases: state.leases + 1,
+        worker: event.worker,
         lease: { token: event.token, worker: event.worker, deadline: event.deadline },
         startedAt: now,
       });
@@ -81,7 +96,7 @@ export function transition(state: RequestState, event: RequestEvent, now: number
       return back(state, { ...state, notBefore: now }, null, now);
     case "lost":
       if (state.status !== "PROCESSING") return refuse("fenced");
-      return failed(state, LOST, now);
+      return failed(state, { ...LOST, ...event }, now);
     case "cancel":
       return to({ ...ended(state, now), status: "FAILED", failure: event.failure });
     case "startTimeout":
@@ -104,18 +119,23 @@ interface FailedAttempt {
   readonly failure: Failure;
   readonly inferenceMs: number | null;
   readonly retryAfterMs?: number;
+  readonly retries?: RetryPolicy;
 }
 
-/** One attempt is spent; the request goes back to the queue while its kind of failure has tries left. */
+/** One attempt is spent; the request goes back to the queue while its kind of failure has tries left. One that has none left is a dead letter. */
 function failed(state: RequestState, event: FailedAttempt, now: number): Transition {
   const crash = event.kind === "crash";
   const spent = { ...state, attempts: state.attempts + 1, crashes: state.crashes + (crash ? 1 : 0) };
-  const tries = crash ? state.crashes : state.attempts - state.crashes;
-  const delay = (crash ? CRASH_RETRY_DELAYS_MS : MODEL_RETRY_DELAYS_MS)[tries];
-  if (event.kind !== "error" && delay !== undefined) {
-    return back(state, { ...spent, notBefore: now + (event.retryAfterMs ?? delay) }, event.failure, now);
+  const tried = crash ? state.crashes : state.attempts - state.crashes;
+  const { crashes, errors, delayMs } = event.retries ?? DEFAULT_RETRIES;
+  const isFinal = event.kind === "error";
+  if (!isFinal && tried < (crash ? crashes : errors)) {
+    const delay = event.retryAfterMs ?? Math.min(delayMs * DELAY_GROWS_BY ** tried, LONGEST_DELAY_MS);
+    return back(state, { ...spent, notBefore: now + delay }, event.failure, now);
   }
-  return to({ ...ended(spent, now), status: "FAILED", failure: event.failure, inferenceMs: event.inferenceMs });
+  const { failure, inferenceMs } = event;
+  const deadLetter = isFinal ? null : "open";
+  return to({ ...ended(spent, now), status: "FAILED", failure, inferenceMs, deadLetter });
 }
 
 /** From a lease back to the queue. */

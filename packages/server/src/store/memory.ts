@@ -4,11 +4,13 @@ import { randomToken } from "../core/ids.ts";
 import { isFinished, queuedState } from "../core/request.ts";
 import type { PastAttempt, Request, Status, Submission } from "../core/request.ts";
 import { EXPIRED, transition } from "../core/transition.ts";
-import type { RequestEvent, Transition } from "../core/transition.ts";
+import type { RequestEvent, RetryPolicy, Transition } from "../core/transition.ts";
 import { LoadCount } from "./load-count.ts";
 import { memoryDeliveries } from "./memory-deliveries.ts";
 import { MemoryEventLog } from "./memory-event-log.ts";
 import type {
+  DeadLetterPage,
+  DeadLetterWish,
   EnqueueAnswer,
   Finish,
   Lease,
@@ -39,8 +41,14 @@ interface Row {
 /** Of so many leases of a model one is its oldest request's. */
 const OLDEST_EVERY = 8;
 
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  /** How often requests of a model are tried again; `DEFAULT_RETRIES` where it says nothing. */
+  readonly retriesOf?: (model: string) => RetryPolicy | undefined;
+}
+
 /** The reference: a map and a sort. Durable until the process ends; every other driver must agree with it. */
-export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
+export function memoryStore({ clock, retriesOf }: MemoryStoreOptions): StoreDriver {
   const rows = new Map<string, Row>();
   const events = new MemoryEventLog(clock);
   const listeners = new Set<(wake: Wake) => void>();
@@ -49,6 +57,8 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   /** Model, priority and key → the number of its latest lease. */
   const turns = new Map<string, number>();
   const load = new LoadCount();
+  let onDeadLetter: ((request: RequestStatus) => void) | undefined;
+  const untold: RequestStatus[] = [];
   let disposed = false;
   const deliveries = memoryDeliveries({ clock, lives: (id) => live(id, clock.now()) !== undefined, open });
 
@@ -80,15 +90,27 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
   }
 
   function apply(row: Row, event: RequestEvent, now: number): Transition {
-    const next = transition(row.request, event, now);
+    const next = transition(row.request, withPolicy(event, row.request.model), now);
     if (next.ok) {
       count(row.request, row.request.status, next.state.status);
       row.request = { ...row.request, ...next.state };
       if (next.past) row.past.push(next.past);
       if (isFinished(row.request.status)) deliveries.made(row.request);
       if (event.type !== "heartbeat") changed(row.request);
+      if (row.request.deadLetter !== null) tellDead(toStatus(row.request));
     }
     return next;
+  }
+
+  function withPolicy(event: RequestEvent, model: string): RequestEvent {
+    const retries = retriesOf?.(model);
+    if (retries === undefined || (event.type !== "fail" && event.type !== "lost")) return event;
+    return { ...event, retries };
+  }
+
+  function tellDead(request: RequestStatus): void {
+    if (onDeadLetter === undefined) untold.push(request);
+    else onDeadLetter(request);
   }
 
   /** As `apply`, for an event that is known to be allowed; answers the request's id. */
@@ -170,6 +192,8 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
       const request = { ...submission, ...queuedState(submission) };
       rows.set(id, { request, hasFiles: submission.hasFiles, past: [], told: Infinity });
       count(request, undefined, request.status);
+      const old = submission.retryOf === null ? undefined : rows.get(submission.retryOf);
+      if (old?.request.deadLetter === "open") old.request = { ...old.request, deadLetter: "replayed" };
       tell({ type: "queued", model: submission.model });
       return { ok: true };
     },
@@ -198,6 +222,23 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
         .sort((a, b) => (a.id > b.id ? -1 : 1));
       const requests = found.slice(0, limit).map(toListed);
       return { requests, next: found.length > limit ? requests.at(-1)!.id : null };
+    },
+
+    async deadLetters({ owner, model, state, before, limit }: DeadLetterWish): Promise<DeadLetterPage> {
+      const now = clock.now();
+      const found = [...rows.values()]
+        .map(({ request }) => request)
+        .filter((request) => request.deadLetter !== null && request.expiresAt > now)
+        .filter((request) => owner === undefined || request.owner === owner)
+        .filter((request) => model === undefined || request.model === model)
+        .filter((request) => state === undefined || request.deadLetter === state)
+        .filter((request) => before === undefined || request.id < before)
+        .sort((a, b) => (a.id > b.id ? -1 : 1));
+      const deadLetters = found.slice(0, limit).map((request) => {
+        const { key, attempts, crashes, deadLetter } = request;
+        return { ...toStatus(request), key, attempts, crashes, state: deadLetter! };
+      });
+      return { deadLetters, next: found.length > limit ? deadLetters.at(-1)!.id : null };
     },
 
     async pastAttempts(id: string): Promise<readonly PastAttempt[]> {
@@ -337,6 +378,11 @@ export function memoryStore({ clock }: { readonly clock: Clock }): StoreDriver {
     onWake(listener: (wake: Wake) => void): () => void {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+
+    onDeadLetter(listener: (request: RequestStatus) => void): void {
+      onDeadLetter = listener;
+      for (const request of untold.splice(0)) listener(request);
     },
 
     async [Symbol.asyncDispose](): Promise<void> {

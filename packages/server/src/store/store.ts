@@ -3,6 +3,7 @@
  * validation; `src/telemetry` wraps them once. `src/testing` exports the suite that each must pass.
  */
 import type {
+  DeadLetterState,
   Failure,
   PastAttempt,
   Priority,
@@ -64,6 +65,32 @@ export interface ListedRequest extends RequestStatus {
 export interface RequestPage {
   /** The newest first. Fewer than asked for, even none, where the driver has looked at as many rows as it does at once. */
   readonly requests: readonly ListedRequest[];
+  /** Where to go on (`before`), or null when there are no more. */
+  readonly next: string | null;
+}
+
+/** Which dead letters are asked for; every filter that is given must match. */
+export interface DeadLetterWish {
+  readonly owner?: string;
+  readonly model?: string;
+  readonly state?: DeadLetterState;
+  /** Only those whose ids sort before this one: `next` of the page before. */
+  readonly before?: string;
+  /** How many at most. */
+  readonly limit: number;
+}
+
+/** A request that used up its attempts, as lists show it. */
+export interface DeadLetter extends RequestStatus {
+  readonly key: string;
+  readonly attempts: number;
+  readonly crashes: number;
+  readonly state: DeadLetterState;
+}
+
+export interface DeadLetterPage {
+  /** The newest request first. Fewer than asked for, even none, where the driver has looked at as many as it does at once. */
+  readonly deadLetters: readonly DeadLetter[];
   /** Where to go on (`before`), or null when there are no more. */
   readonly next: string | null;
 }
@@ -204,7 +231,7 @@ export type Wake =
  * happened not at all. Expired requests are absent from every read, swept or not.
  */
 export interface RequestStore extends AsyncDisposable {
-  /** Adds a request as QUEUED, unless its idempotency key is in use. Rejects if the id is taken. */
+  /** Adds a request as QUEUED, unless its idempotency key is in use. A dead letter that it is a retry of is replayed from then on. Rejects if the id is taken. */
   enqueue(submission: Submission): Promise<EnqueueAnswer>;
   /** The light view; synchronous where the driver holds it in memory, for status polls are the hot path. */
   status(id: string): RequestStatus | undefined | Promise<RequestStatus | undefined>;
@@ -212,6 +239,8 @@ export interface RequestStore extends AsyncDisposable {
   get(id: string): Promise<Request | undefined>;
   /** The owner's requests. */
   list(wish: ListWish): Promise<RequestPage>;
+  /** Dead letters of all owners, or of one. */
+  deadLetters(wish: DeadLetterWish): Promise<DeadLetterPage>;
   /** The attempts of a request that ended without an outcome, in their order; none where there is no such request. */
   pastAttempts(id: string): Promise<readonly PastAttempt[]>;
   /** The same object for the store's whole life. Absent where the driver cannot tell. */
@@ -240,6 +269,8 @@ export interface RequestStore extends AsyncDisposable {
   stats(): StoreStats;
   /** Calls `listener` on changes others may wait for; returns the function that stops it. */
   onWake?(listener: (wake: Wake) => void): () => void;
+  /** Tells `listener`, the only one, of every new dead letter, those since the store was opened included. */
+  onDeadLetter?(listener: (request: RequestStatus) => void): void;
 }
 
 /** What a driver opens: the stores that share its transaction. Closing it closes all of them. */

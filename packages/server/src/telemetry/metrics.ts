@@ -12,6 +12,8 @@ export interface Metrics {
   accepted(model: string): void;
   /** A request reached its outcome: `COMPLETED`, a code of the error table, or `expired` without one. */
   finished(model: string, outcome: string): void;
+  /** A request used up its attempts. */
+  deadLetter(model: string): void;
   leasesLost(count: number): void;
   /** A call was refused by a limit; `code` of the error table. */
   refused(code: string): void;
@@ -51,6 +53,12 @@ export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOpti
     name: "inferq_requests_finished_total",
     help: "Requests that reached their outcome, by model and outcome: COMPLETED, an error code, or expired.",
     labelNames: ["model", "outcome"],
+    registers,
+  });
+  const deadLetters = new Counter({
+    name: "inferq_dead_letters_total",
+    help: "Requests that used up their attempts, by model.",
+    labelNames: ["model"],
     registers,
   });
   const lost = new Counter({ name: "inferq_leases_lost_total", help: "Leases that ran out.", registers });
@@ -152,6 +160,7 @@ export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOpti
     },
     accepted: (model) => accepted.inc({ model }),
     finished: (model, outcome) => finished.inc({ model, outcome }),
+    deadLetter: (model) => deadLetters.inc({ model }),
     leasesLost: (count) => lost.inc(count),
     refused: (code) => refused.inc({ code }),
     sweepFailed: (kind) => sweepsFailed.inc({ kind }),

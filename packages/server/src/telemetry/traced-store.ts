@@ -10,7 +10,7 @@ import type { Metrics } from "./metrics.ts";
 
 export interface Telemetry {
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, "accepted" | "finished" | "leasesLost">;
+  readonly metrics: Pick<Metrics, "accepted" | "finished" | "leasesLost" | "deadLetter">;
 }
 
 /** `store`, observed. Reads pass through untouched: a status poll costs what it cost before. */
@@ -67,6 +67,11 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
     else logger.warn(fields, "request expired before it had an outcome");
   };
 
+  store.onDeadLetter?.(({ id: request, owner, model, leases: attempt, failure }) => {
+    metrics.deadLetter(model);
+    logger.warn({ request, owner, model, attempt, ...why(failure!) }, "request used up its attempts: a dead letter");
+  });
+
   return {
     async enqueue(submission) {
       const answer = await store.enqueue(submission);
@@ -76,6 +81,7 @@ export function tracedStore(store: RequestStore, { logger, metrics }: Telemetry)
     status: (id) => store.status(id),
     get: (id) => store.get(id),
     list: (wish) => store.list(wish),
+    deadLetters: (wish) => store.deadLetters(wish),
     pastAttempts: (id) => store.pastAttempts(id),
     ...(store.load === undefined ? {} : { load: store.load }),
     ...(store.outlook === undefined ? {} : { outlook: store.outlook.bind(store) }),

@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Priority, Status, Submission, Webhook } from "../core/request.ts";
+import type { RetryPolicy } from "../core/transition.ts";
 import { memoryStore } from "../store/memory.ts";
-import type { Finish, ListedRequest, ListWish, Load, RequestStore, Settlement, StoreDriver } from "../store/store.ts";
+import type { DeadLetter, DeadLetterWish, Finish, ListedRequest, ListWish, Load, RequestStore, Settlement, StoreDriver } from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
 import { deliveryCommand, DeliveryPair, webhook, type DeliveryCommand } from "./delivery-model.ts";
@@ -10,19 +11,22 @@ import type { StoreFactory } from "./store-suite/under-test.ts";
 import { submissionMaker } from "./submission.ts";
 
 type Command =
-  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string; readonly idempotencyKey: string | null; readonly webhook: Webhook | null } // prettier-ignore
+  | { readonly do: "enqueue"; readonly model: string; readonly priority: Priority; readonly delay: number; readonly startWithin: number | null; readonly ttl: number; readonly owner: string; readonly key: string; readonly idempotencyKey: string | null; readonly webhook: Webhook | null; readonly retryOf: number | null } // prettier-ignore
   | { readonly do: "lease"; readonly models: readonly string[]; readonly most: number; readonly durable: boolean }
   | { readonly do: "settle"; readonly lease: number; readonly settlement: Settlement }
   | { readonly do: "heartbeat"; readonly leases: readonly number[] }
   | { readonly do: "finish"; readonly request: number; readonly finish: Finish }
   | { readonly do: "expireBy"; readonly request: number; readonly inMs: number }
   | { readonly do: "list"; readonly filters: Partial<ListWish>; readonly limit: number }
+  | { readonly do: "dead letters"; readonly filters: Partial<DeadLetterWish>; readonly limit: number }
   | { readonly do: "sweep"; readonly limit: number }
   | { readonly do: "look" }
   | DeliveryCommand
   | { readonly do: "wait"; readonly ms: number };
 
 const failure = { code: "model_error", message: "No." } as const;
+/** Few tries, so that scripts use them up. */
+const retriesOf = (model: string): RetryPolicy => ({ crashes: model === "a" ? 0 : 1, errors: 1, delayMs: 400 });
 const some = fc.nat({ max: 30 });
 const MODELS = ["a", "b"];
 const KEYS = ["laptop", "phone", "server"];
@@ -63,6 +67,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       key,
       idempotencyKey,
       webhook,
+      retryOf: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, some),
     }),
   },
   {
@@ -106,6 +111,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       limit: fc.integer({ min: 1, max: 4 }),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("dead letters" as const),
+      filters: fc.record({ owner, model, state: fc.constantFrom("open", "replayed") }, { requiredKeys: [] }),
+      limit: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const), limit: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("look" as const) }) },
   { weight: 4, arbitrary: deliveryCommand },
@@ -120,8 +133,8 @@ export function storeModel(name: string, open: StoreFactory, runs = 40): void {
       await fc.assert(
         fc.asyncProperty(commands, async (script) => {
           const clock = manualClock();
-          await using driver = await open(clock);
-          await using reference = memoryStore({ clock });
+          await using driver = await open(clock, retriesOf);
+          await using reference = memoryStore({ clock, retriesOf });
           const pair = new Pair(clock, driver, reference);
           for (const step of script) {
             await pair.run(step);
@@ -162,6 +175,7 @@ class Pair {
     switch (step.do) {
       case "enqueue": {
         const { model, priority, delay, startWithin, ttl, owner, key, idempotencyKey, webhook } = step;
+        const retryOf = step.retryOf === null ? undefined : pick(this.#ids, step.retryOf);
         const startDeadline = startWithin === null ? null : now + startWithin;
         const asked = this.#submission({
           model,
@@ -174,6 +188,7 @@ class Pair {
           idempotencyKey,
           idempotencyDigest: idempotencyKey && `${model} ${priority}`,
           webhook,
+          retryOf: retryOf ?? null,
           publicBase: webhook && "https://api.example",
         });
         await this.#both((store) => store.enqueue(asked));
@@ -217,6 +232,9 @@ class Pair {
         }
         return;
       }
+      case "dead letters":
+        await this.#both((store) => allDeadLetters(store, { ...step.filters, limit: step.limit }));
+        return;
       case "sweep": {
         const { expired } = await this.#both(async (store) => {
           const swept = await store.sweep(step.limit);
@@ -309,6 +327,17 @@ async function allPages(store: RequestStore, wish: ListWish): Promise<ListedRequ
   for (let next: string | null | undefined; next !== null;) {
     const page = await store.list({ ...wish, ...(next !== undefined && { before: next }) });
     all.push(...page.requests);
+    next = page.next;
+  }
+  return all;
+}
+
+/** The same of dead letters. */
+async function allDeadLetters(store: RequestStore, wish: DeadLetterWish): Promise<DeadLetter[]> {
+  const all: DeadLetter[] = [];
+  for (let next: string | null | undefined; next !== null;) {
+    const page = await store.deadLetters({ ...wish, ...(next !== undefined && { before: next }) });
+    all.push(...page.deadLetters);
     next = page.next;
   }
   return all;

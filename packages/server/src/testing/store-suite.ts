@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Wake } from "../store/store.ts";
+import { deadLetters } from "./store-suite/dead-letters.ts";
 import { endings } from "./store-suite/endings.ts";
 import { idempotency } from "./store-suite/idempotency.ts";
 import { leases } from "./store-suite/leases.ts";
@@ -23,6 +24,7 @@ export function storeSuite(name: string, open: StoreFactory): void {
     sharing(t);
     settling(t);
     endings(t);
+    deadLetters(t);
     lists(t);
     load(t);
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { RequestState, Status } from "../../src/core/request.ts";
-import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS, transition } from "../../src/core/transition.ts";
-import type { FailKind, RequestEvent, Transition } from "../../src/core/transition.ts";
+import { DEFAULT_RETRIES, transition } from "../../src/core/transition.ts";
+import type { FailKind, RequestEvent, RetryPolicy, Transition } from "../../src/core/transition.ts";
 
 const NOW = 1_000_000;
 const failure = { code: "model_error", message: "No." } as const;
@@ -17,16 +17,18 @@ function state(status: Status, over: Partial<RequestState> = {}): RequestState {
     crashes: 0,
     notBefore: NOW - 10,
     lease: running ? { token: "mine", worker: "w1", deadline: NOW + 5 } : null,
+    worker: status === "QUEUED" ? null : "w1",
     startedAt: status === "QUEUED" ? null : NOW - 5,
     finishedAt: finished ? NOW - 1 : null,
     inferenceMs: null,
     result: status === "COMPLETED" ? result : null,
     failure: status === "FAILED" ? failure : null,
+    deadLetter: null,
     ...over,
   };
 }
 
-function fail(kind: FailKind, token = "mine", retryAfterMs?: number): RequestEvent {
+function fail(kind: FailKind, token = "mine", retryAfterMs?: number, retries?: RetryPolicy): RequestEvent {
   return {
     type: "fail",
     token,
@@ -34,6 +36,7 @@ function fail(kind: FailKind, token = "mine", retryAfterMs?: number): RequestEve
     failure,
     inferenceMs: 7,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(retries === undefined ? {} : { retries }),
   };
 }
 
@@ -145,15 +148,46 @@ describe("a request's state", () => {
   it.each(["crash", "retryable"] as const)(
     "waits longer before each try after a %s, and fails when the tries are used up",
     (kind) => {
-      const delays = kind === "crash" ? CRASH_RETRY_DELAYS_MS : MODEL_RETRY_DELAYS_MS;
+      const delays = [1_000, 5_000];
       for (const [spent, delay] of delays.entries()) {
         const from = state("PROCESSING", { attempts: spent, crashes: kind === "crash" ? spent : 0 });
         expect(after(from, fail(kind))).toMatchObject({ status: "QUEUED", notBefore: NOW + delay });
       }
       const last = state("PROCESSING", { attempts: delays.length, crashes: kind === "crash" ? delays.length : 0 });
-      expect(after(last, fail(kind))).toMatchObject({ status: "FAILED", failure, inferenceMs: 7 });
+      expect(after(last, fail(kind))).toMatchObject({ status: "FAILED", failure, inferenceMs: 7, deadLetter: "open" });
     },
   );
+
+  it("is tried as often as its model's policy says, each kind by its own number", () => {
+    const retries = { crashes: 1, errors: 0, delayMs: 20 };
+    expect(after(state("PROCESSING"), fail("crash", "mine", undefined, retries))).toMatchObject({
+      status: "QUEUED",
+      notBefore: NOW + 20,
+    });
+    expect(after(state("PROCESSING"), { type: "lost", retries })).toMatchObject({ status: "QUEUED" });
+    const crashed = state("PROCESSING", { attempts: 1, crashes: 1 });
+    for (const event of [{ type: "lost", retries } as const, fail("retryable", "mine", 5, retries)]) {
+      expect(after(crashed, event)).toMatchObject({ status: "FAILED", deadLetter: "open" });
+    }
+  });
+
+  it("waits five times as long before each further try, and never longer than five minutes", () => {
+    const retries = { crashes: 100, errors: 100, delayMs: 1_000 };
+    const waits = [0, 1, 2, 3, 4, 99].map((crashes) => {
+      const from = state("PROCESSING", { attempts: crashes, crashes });
+      return after(from, fail("crash", "mine", undefined, retries)).notBefore - NOW;
+    });
+    expect(waits).toEqual([1_000, 5_000, 25_000, 125_000, 300_000, 300_000]);
+    const atOnce = { ...DEFAULT_RETRIES, delayMs: 0 };
+    expect(after(state("PROCESSING"), fail("crash", "mine", undefined, atOnce)).notBefore).toBe(NOW);
+  });
+
+  it("is a dead letter only where its attempts are used up", () => {
+    expect(after(state("PROCESSING"), fail("error")).deadLetter).toBeNull();
+    expect(after(state("PROCESSING"), cancel).deadLetter).toBeNull();
+    expect(after(state("QUEUED"), startTimeout).deadLetter).toBeNull();
+    expect(after(state("PROCESSING"), fail("crash")).deadLetter).toBeNull();
+  });
 
   it("waits as long as the model asked", () => {
     expect(after(state("PROCESSING"), fail("retryable", "mine", 60_000)).notBefore).toBe(NOW + 60_000);

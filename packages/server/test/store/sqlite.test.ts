@@ -11,7 +11,8 @@ import type { StoreFactory } from "../../src/testing/store-suite/under-test.ts";
 
 const parent = mkdtempSync(join(tmpdir(), "inferq-store-"));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
-const open: StoreFactory = (clock) => sqliteStore({ directory: mkdtempSync(join(parent, "data-")), clock });
+const open: StoreFactory = (clock, retriesOf) =>
+  sqliteStore({ directory: mkdtempSync(join(parent, "data-")), clock, ...(retriesOf && { retriesOf }) });
 
 storeSuite("sqlite", open);
 storeModel("sqlite", open);

@@ -131,7 +131,7 @@ class Pair {
         return;
       case "return":
         return this.#on("runs", one.which, (row) => {
-          this.#index.set(row.id, [QUEUED, row.leases, 0, null, 1, null, null, null, null], 2);
+          this.#index.set(row.id, [QUEUED, row.leases, 0, null, 1, null, null, null, null, false], 2);
           row.status = "waits";
         });
       case "finish":

@@ -58,7 +58,7 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
         AND (start_deadline IS NULL OR start_deadline > ? OR leases > 0)`,
   );
   const complete = db.prepare(
-    `UPDATE requests SET status = 2, attempts = attempts + 1, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL,
+    `UPDATE requests SET status = 2, attempts = attempts + 1, lease_token = NULL, lease_deadline = NULL,
       finished_at = ?, inference_ms = ?, files = files | ?, result = ? WHERE id = ? AND lease_token = ? AND expires_at > ?
         AND webhook = ?`,
   );
@@ -68,10 +68,12 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
   );
   const save = db.prepare(
     `UPDATE requests SET status = ?, not_before = ?, leases = ?, attempts = ?, crashes = ?, lease_token = ?, lease_worker = ?,
-      lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ? WHERE id = ?`,
+      lease_deadline = ?, started_at = ?, finished_at = ?, inference_ms = ?, failure_code = ?, failure_message = ?,
+      dead_letter = ? WHERE id = ?`,
   );
+  const replayed = db.prepare("UPDATE requests SET dead_letter = 2 WHERE id = ? AND dead_letter = 1");
   const expire = db.prepare(
-    `UPDATE requests SET status = 3, lease_token = NULL, lease_worker = NULL, lease_deadline = NULL, finished_at = ?,
+    `UPDATE requests SET status = 3, lease_token = NULL, lease_deadline = NULL, finished_at = ?,
       failure_code = ?, failure_message = ? WHERE id = ? AND expires_at <= ? AND status < 2 AND webhook = 1`,
   );
   // What expires with a webhook gets its outcome first.
@@ -94,7 +96,8 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       const first = findByKey.get(owner, idempotencyKey, now) as { id: Uint8Array; digest: string } | undefined;
       if (first !== undefined) return { id: idFromBytes(first.id), idempotencyDigest: first.digest };
     }
-    const input = insertInput.run(json, file, op[14], op[15], op[16], op[17], op[18], op[19]).lastInsertRowid;
+    const retryOf = op[19];
+    const input = insertInput.run(json, file, op[14], op[15], op[16], op[17], op[18], retryOf).lastInsertRowid;
     try {
       idToBytes(id, key);
       insert.run(
@@ -116,6 +119,7 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       if (db.isTransaction) deleteInput.run(input);
       throw error;
     }
+    if (retryOf !== null) replayed.run(idToBytes(retryOf, key));
     return true;
   }
 
@@ -165,8 +169,8 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
   }
 
   function write(state: RequestState): void {
-    const { status, notBefore, leases, attempts, crashes, startedAt, finishedAt, inferenceMs, failure } = state;
-    const { token = null, worker = null, deadline = null } = state.lease ?? {};
+    const { status, notBefore, leases, attempts, crashes, worker, startedAt, finishedAt, inferenceMs, failure } = state;
+    const { token = null, deadline = null } = state.lease ?? {};
     const { code = null, message = null } = failure ?? {};
     const place = m.STATUSES.indexOf(status);
     save.run(
@@ -183,6 +187,7 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       inferenceMs,
       code,
       message,
+      m.DEAD_LETTER_STATES.indexOf(state.deadLetter),
       key,
     );
   }
@@ -229,14 +234,14 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       case m.COMPLETE:
         return completed(op);
       case m.FAIL: {
-        const [, , , token, kind, code, message, inferenceMs, retryAfterMs] = op;
+        const [, , , token, kind, code, message, inferenceMs, retryAfterMs, retries] = op;
         const retry = retryAfterMs === null ? {} : { retryAfterMs };
-        return evolve(id, { type: "fail", token, kind, failure: { code, message }, inferenceMs, ...retry }, now);
+        return evolve(id, { type: "fail", token, kind, failure: { code, message }, inferenceMs, ...retry, retries }, now);
       }
       case m.RELEASE:
         return evolve(id, { type: "release", token: op[3] }, now);
       case m.LOST:
-        return evolve(id, { type: "lost" }, now, op[3]);
+        return evolve(id, { type: "lost", retries: op[4] }, now, op[3]);
       case m.CANCEL:
         return evolve(id, { type: "cancel", failure: { code: op[3], message: op[4] } }, now);
       case m.START_TIMEOUT:
@@ -274,10 +279,12 @@ function toState(row: Columns): RequestState {
     crashes,
     notBefore,
     lease: token === null ? null : { token, worker: worker!, deadline: deadline! },
+    worker,
     startedAt,
     finishedAt: null,
     inferenceMs: null,
     result: null,
     failure: null,
+    deadLetter: null,
   };
 }

@@ -16,13 +16,13 @@ interface ListedRow extends StatusRow {
 }
 
 /** What one step of a list has found, and where the next goes on; null: there is no more. */
-export interface Stretch {
-  readonly found: readonly ListedRequest[];
+export interface Stretch<T> {
+  readonly found: readonly T[];
   readonly next: string | null;
 }
 
-const BEFORE_ALL_IDS = new Uint8Array(0);
-const BEHIND_ALL_IDS = new Uint8Array(17).fill(0xff);
+export const BEFORE_ALL_IDS: Uint8Array = new Uint8Array(0);
+export const BEHIND_ALL_IDS: Uint8Array = new Uint8Array(17).fill(0xff);
 
 /** A step of a list, given whose rows are meant. A plus keeps an index that is in another order from being used. */
 function select(whose: string): string {
@@ -37,7 +37,7 @@ function select(whose: string): string {
  * Lists in the order of the rows themselves, from the newest back: lists need no index of their own, which
  * every submit would have to write. An owner's rows that lie far apart are found in steps.
  */
-export function lister(db: DatabaseSync): (wish: ListWish, now: number) => Stretch {
+export function lister(db: DatabaseSync): (wish: ListWish, now: number) => Stretch<ListedRequest> {
   const all = db.prepare(select("+owner = $owner"));
   const byKey = db.prepare(select("owner = $owner AND idempotency_key = $key"));
   const lastOfStep = db.prepare(

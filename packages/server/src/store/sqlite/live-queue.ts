@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
+import type { RetryPolicy } from "../../core/transition.ts";
 import type { MemoryEventLog } from "../memory-event-log.ts";
 import type { LeaseWish, Load, ModelDepth, Outlook, RequestStatus, Wake } from "../store.ts";
 import type { Committed } from "./group-commit.ts";
@@ -23,6 +24,7 @@ const ENDS: ReadonlySet<number> = new Set([m.COMPLETE, m.DELETE, m.EXPIRE]);
 export class LiveQueue {
   readonly #clock: Clock;
   readonly #events: MemoryEventLog;
+  readonly #retriesOf: (model: string) => RetryPolicy;
   readonly #submit: (operation: Operation) => Promise<Answer>;
   readonly #listeners = new Set<(wake: Wake) => void>();
   readonly #recentInputs = new RecentInputs();
@@ -33,8 +35,22 @@ export class LiveQueue {
   readonly #spent = new Map<string, number>();
   /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
   #fresh = true;
-  /** Requests that were running when the process before this one ended, until they have an outcome: one of them may be what ended it. */
+  /**
+   * Requests that were running when the process before this one ended, and after an unclean stop those that were
+   * when one before that did, until they have an outcome: one of them may be what ended it.
+   */
   readonly #suspects = new Set<string>();
+  /** The last unfinished request that the file had when it was opened; what has come since sorts behind it. */
+  #lastOfBefore = "";
+  /** The suspect that runs alone on this host. */
+  #alone: string | undefined;
+  /** Leases that are being written. */
+  #leasing = 0;
+  /** Models of which nothing was leased for the sake of a suspect. */
+  readonly #heldBack = new Set<string>();
+  /** Dead letters that nobody has heard of yet. */
+  #deadLetters: RequestStatus[] = [];
+  #onDeadLetter: ((request: RequestStatus) => void) | undefined;
   /** Null while the file is closed after a failed commit. */
   #reader: Reader | null = null;
   #loading: Promise<void> = Promise.resolve();
@@ -42,9 +58,15 @@ export class LiveQueue {
   readonly load: Load;
 
   /** `events` is told of the leases that end; `submit` sends an operation to the writer. */
-  constructor(clock: Clock, events: MemoryEventLog, submit: (operation: Operation) => Promise<Answer>) {
+  constructor(
+    clock: Clock,
+    events: MemoryEventLog,
+    retriesOf: (model: string) => RetryPolicy,
+    submit: (operation: Operation) => Promise<Answer>,
+  ) {
     this.#clock = clock;
     this.#events = events;
+    this.#retriesOf = retriesOf;
     this.#submit = submit;
     const now = (): Load => this.#index.load;
     const whole = (): boolean => this.#index.isWhole;
@@ -66,11 +88,17 @@ export class LiveQueue {
     return this.#fresh || this.#suspects.size > 0;
   }
 
-  /** The file is open: what is known of it is read anew. */
-  open(reader: Reader): void {
+  /** Whether the request may have been in the file when it was opened first. */
+  isOfBefore(id: string): boolean {
+    return id <= this.#lastOfBefore;
+  }
+
+  /** The file is open: what is known of it is read anew. `unclean`: the process before this one stopped without saying so. */
+  open(reader: Reader, unclean: boolean): void {
     this.#reader = reader;
     this.#index = new RequestIndex();
-    this.#startLoading(reader);
+    this.#leasing = 0;
+    this.#startLoading(reader, unclean);
   }
 
   /** The file is closed. What is in memory stays to be read. */
@@ -104,16 +132,49 @@ export class LiveQueue {
   /** Takes requests out of the queue for their leases to be written, with what their runs need. */
   take(capacity: LeaseWish["capacity"], now: number, reader: Reader): (Taken & Leasable)[] {
     this.promote(now);
+    if (this.#isOneAlone(now)) {
+      for (const model of capacity.keys()) this.#heldBack.add(model);
+      return [];
+    }
     const taken = [...capacity].flatMap(([model, most]) => this.#index.take(model, most, now));
     try {
-      return taken.flatMap((request) => {
+      const leasable = taken.flatMap((request) => {
         const found = this.#recentInputs.take(request.id) ?? reader.leasable(request.id);
         return found === undefined ? [] : [{ ...request, ...found }]; // deleted, and the index is about to hear of it
       });
+      const leased = this.#suspects.size === 0 ? leasable : this.#suspectAlone(leasable, now);
+      this.#leasing += leased.length;
+      return leased;
     } catch (error) {
       for (const { id } of taken) this.#index.putBack(id, now);
       throw error;
     }
+  }
+
+  /**
+   * A suspect on its last try runs when nothing else does: if it takes the host down, it takes nobody with it, and
+   * if others do so, they do not take it. Until the host is empty, nothing is leased once its turn has come.
+   */
+  #suspectAlone(taken: (Taken & Leasable)[], now: number): (Taken & Leasable)[] {
+    const suspect = taken.find(
+      ({ id, model, crashes }) => this.#suspects.has(id) && crashes > 0 && crashes >= this.#retriesOf(model).crashes,
+    );
+    if (suspect === undefined) return taken;
+    const isEmpty = this.#index.running + this.#leasing === 0;
+    if (isEmpty) this.#alone = suspect.id;
+    for (const { id, model } of taken) {
+      if (isEmpty && id === suspect.id) continue;
+      this.#index.putBack(id, now);
+      this.#heldBack.add(model);
+    }
+    return isEmpty ? [suspect] : [];
+  }
+
+  #isOneAlone(now: number): boolean {
+    if (this.#alone === undefined) return false;
+    if (this.#leasing > 0 || this.#index.status(this.#alone, now)?.status === "PROCESSING") return true;
+    this.#alone = undefined;
+    return false;
   }
 
   /** This lease was handed out and could not be written. It is as soon as the file takes commits again, before anything else. */
@@ -131,6 +192,7 @@ export class LiveQueue {
       const id = operation[1];
       applyCommitted(this.#index, operation, answer);
       fence(this.#events, operation, answer);
+      if (operation[0] === m.LEASE) this.#leasing--;
       if (operation[0] === m.ENQUEUE && answer === true) {
         this.#recentInputs.remember(id, operation[5], operation[17]);
         queued.add(operation[3]);
@@ -138,7 +200,10 @@ export class LiveQueue {
       else if (answer === true && operation[0] === m.LEASE) {
         if (this.#spent.size > 0) this.#spent.delete(id);
         changed.push(id);
-      } else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) finished.push(id);
+      } else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) {
+        finished.push(id);
+        if (answer[9]) this.#died(id, operation[2]);
+      }
       else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
@@ -147,6 +212,10 @@ export class LiveQueue {
     }
     if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
     if (this.#spent.size > 0) for (const id of finished) this.#spent.delete(id);
+    if (this.#heldBack.size > 0 && this.#index.running + this.#leasing === 0) {
+      for (const model of this.#heldBack) queued.add(model);
+      this.#heldBack.clear();
+    }
     this.#wake(queued, changed, finished);
     this.#armDueTimer();
   }
@@ -154,6 +223,19 @@ export class LiveQueue {
   /** Makes leasable what has become due. */
   promote(now: number): void {
     this.#wake(this.#index.promote(now), [], []);
+  }
+
+  /** Tells `listener` of the dead letters so far, and of each that follows. */
+  onDeadLetter(listener: (request: RequestStatus) => void): void {
+    this.#onDeadLetter = listener;
+    for (const request of this.#deadLetters.splice(0)) listener(request);
+  }
+
+  #died(id: string, now: number): void {
+    const request = this.#index.status(id, now) ?? this.#reader?.status(id, now);
+    if (request === undefined) return;
+    if (this.#onDeadLetter === undefined) this.#deadLetters.push(request);
+    else this.#onDeadLetter(request);
   }
 
   onWake(listener: (wake: Wake) => void): () => void {
@@ -170,14 +252,14 @@ export class LiveQueue {
   }
 
   /** Whoever asks for a lease hears of a load that failed; another follows in a while, for without one nothing is ever leased. */
-  #startLoading(reader: Reader): void {
-    this.#loading = this.#load(reader);
-    const again = (): void => void (this.#reader === reader && this.#startLoading(reader));
+  #startLoading(reader: Reader, unclean: boolean): void {
+    this.#loading = this.#load(reader, unclean);
+    const again = (): void => void (this.#reader === reader && this.#startLoading(reader, unclean));
     this.#loading.catch(() => setTimeout(again, RELOAD_MS).unref());
   }
 
   /** Fills the index in small steps, so that polls and submits are answered meanwhile. */
-  async #load(reader: Reader): Promise<void> {
+  async #load(reader: Reader, unclean: boolean): Promise<void> {
     const index = this.#index;
     const unwritten = [...this.#unwritten.values()];
     if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));
@@ -185,14 +267,16 @@ export class LiveQueue {
     const lost: Promise<unknown>[] = [];
     for (const chunk of reader.unfinished()) {
       const now = this.#clock.now();
-      for (const { id, entry } of chunk) {
-        index.add(id, entry, now);
-        if (!this.#fresh || entry.status !== m.PROCESSING) continue;
-        const lostId = idFromBytes(id);
-        this.#suspects.add(lostId);
+      for (const { id: bytes, entry, crashes } of chunk) {
+        index.add(bytes, entry, now);
+        if (!this.#fresh || (entry.status !== m.PROCESSING && (!unclean || crashes === 0))) continue;
+        const id = idFromBytes(bytes);
+        this.#suspects.add(id);
         // Where it cannot be written, the next load tries again.
-        lost.push(this.#submit([m.LOST, lostId, now, Infinity]).catch(() => {}));
+        if (entry.status === m.PROCESSING)
+          lost.push(this.#submit([m.LOST, id, now, Infinity, this.#retriesOf(entry.model)]).catch(() => {}));
       }
+      if (this.#fresh && chunk.length > 0) this.#lastOfBefore = idFromBytes(chunk.at(-1)!.id);
       await nextTurn();
       if (this.#reader !== reader) return;
     }

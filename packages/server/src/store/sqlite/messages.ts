@@ -3,8 +3,8 @@
  * each back, after COMMIT. Arrays, not objects: their field names are not copied with every one.
  */
 import type { ErrorCode } from "../../core/errors.ts";
-import type { RequestState, Status, Submission } from "../../core/request.ts";
-import type { FailKind, Refusal } from "../../core/transition.ts";
+import type { DeadLetterState, RequestState, Status, Submission } from "../../core/request.ts";
+import type { FailKind, Refusal, RetryPolicy } from "../../core/transition.ts";
 import type { DeliveryMark, GaveUp } from "../deliveries.ts";
 import type { Settlement } from "../store.ts";
 import type { DeliveryNews } from "./delivery-rows.ts";
@@ -14,6 +14,9 @@ export const STATUSES: readonly Status[] = ["QUEUED", "PROCESSING", "COMPLETED",
 export const QUEUED = 0;
 export const PROCESSING = 1;
 export const COMPLETED = 2;
+
+/** The column `dead_letter`: the place in this list. */
+export const DEAD_LETTER_STATES: readonly (DeadLetterState | null)[] = [null, "open", "replayed"];
 
 /** Bits of the column `files`. */
 export const INPUT_FILES = 1;
@@ -93,9 +96,10 @@ export type Operation =
       message: string,
       inferenceMs: number,
       retryAfterMs: number | null,
+      retries: RetryPolicy,
     ]
   | readonly [kind: typeof RELEASE, id: string, now: number, token: string]
-  | readonly [kind: typeof LOST, id: string, now: number, deadlineUntil: number]
+  | readonly [kind: typeof LOST, id: string, now: number, deadlineUntil: number, retries: RetryPolicy]
   | readonly [kind: typeof CANCEL, id: string, now: number, code: ErrorCode, message: string]
   | readonly [kind: typeof START_TIMEOUT, id: string, now: number, message: string]
   | readonly [kind: typeof DELETE | typeof EXPIRE, id: string, now: number]
@@ -129,6 +133,8 @@ export type StateTuple = readonly [
   inferenceMs: number | null,
   code: ErrorCode | null,
   message: string | null,
+  /** Whether the operation made it a dead letter. */
+  isDead: boolean,
 ];
 
 /** The live request that has an idempotency key. */
@@ -158,6 +164,7 @@ export function toTuple(state: RequestState): StateTuple {
     state.inferenceMs,
     state.failure?.code ?? null,
     state.failure?.message ?? null,
+    state.deadLetter !== null,
   ];
 }
 
@@ -172,8 +179,14 @@ export function enqueueOperation(s: Submission, now: number): Operation {
   ];
 }
 
-/** The operation that ends a lease. */
-export function settleOperation(id: string, token: string, settlement: Settlement, now: number): Operation {
+/** The operation that ends a lease; `retries` is asked for where a failure has to be judged. */
+export function settleOperation(
+  id: string,
+  token: string,
+  settlement: Settlement,
+  now: number,
+  retries: () => RetryPolicy,
+): Operation {
   switch (settlement.type) {
     case "complete": {
       const { result, inferenceMs, hasFiles } = settlement;
@@ -181,7 +194,8 @@ export function settleOperation(id: string, token: string, settlement: Settlemen
     }
     case "fail": {
       const { kind, failure, inferenceMs, retryAfterMs } = settlement;
-      return [FAIL, id, now, token, kind, failure.code, failure.message, inferenceMs, retryAfterMs ?? null];
+      const { code, message } = failure;
+      return [FAIL, id, now, token, kind, code, message, inferenceMs, retryAfterMs ?? null, retries()];
     }
     case "release":
       return [RELEASE, id, now, token];

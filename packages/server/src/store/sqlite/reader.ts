@@ -1,10 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 import { idTime } from "../../core/ids.ts";
 import type { PastAttempt, Priority, Request, Result, StoredInput, Webhook } from "../../core/request.ts";
-import type { ExpiredRequest, ListWish, RequestStatus } from "../store.ts";
+import type { DeadLetter, DeadLetterWish, ExpiredRequest, ListedRequest, ListWish, RequestStatus } from "../store.ts";
 import { DeliveryReader } from "./delivery-reader.ts";
 import { idFromBytes, idToBytes } from "./id-bytes.ts";
-import { INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
+import { DEAD_LETTER_STATES, INPUT_FILES, PROCESSING, STATUSES } from "./messages.ts";
+import { deadLetterLister } from "./dead-letters.ts";
 import { lister, type Stretch } from "./lister.ts";
 import type { Entry } from "./request-index.ts";
 import { STATUS_COLUMNS, toFailure, toStatus, type FailureColumns, type StatusRow } from "./status-row.ts";
@@ -56,6 +57,7 @@ interface WholeRow extends StatusRow, InputRow {
   readonly keep_ms: number | null;
   readonly retry_of: string | null;
   readonly result_json: string | null;
+  readonly dead_letter: number;
 }
 
 /** What a lease needs that the index does not hold: what is to run, how long at most, and how often a process has died of it, or with it. */
@@ -76,6 +78,7 @@ export class Reader implements Disposable {
   readonly #past;
   readonly #list;
   readonly #newest;
+  readonly #deadLetters;
   readonly #expired;
   readonly #startOverdue;
   readonly #chunkEnd;
@@ -102,6 +105,7 @@ export class Reader implements Disposable {
     );
     this.#list = lister(db);
     this.#newest = db.prepare("SELECT max(id) AS id FROM requests");
+    this.#deadLetters = deadLetterLister(db);
     this.#expired = db.prepare(
       "SELECT id, owner, model, status, files FROM requests WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?",
     );
@@ -112,7 +116,7 @@ export class Reader implements Disposable {
     this.#chunkEnd = db.prepare(`SELECT id FROM requests WHERE id > ? ORDER BY id LIMIT 1 OFFSET ${CHUNK_ROWS - 1}`);
     this.#chunk = db.prepare(
       `SELECT id, model, owner, status, priority, leases, created_at, expires_at, not_before, start_deadline,
-        lease_deadline, started_at, api_key
+        lease_deadline, started_at, api_key, crashes
         FROM requests WHERE id > ? AND id <= ? AND status < 2`,
     );
     this.#chunk.setReturnArrays(true);
@@ -154,6 +158,8 @@ export class Reader implements Disposable {
         row.lease_token === null
           ? null
           : { token: row.lease_token, worker: row.lease_worker!, deadline: row.lease_deadline! },
+      worker: row.lease_worker,
+      deadLetter: DEAD_LETTER_STATES[row.dead_letter]!,
       result: row.result_json === null ? null : (JSON.parse(row.result_json) as Result),
     };
   }
@@ -172,8 +178,13 @@ export class Reader implements Disposable {
   }
 
   /** The first requests of a list, out of as many rows as are looked at in one step. */
-  list(wish: ListWish, now: number): Stretch {
+  list(wish: ListWish, now: number): Stretch<ListedRequest> {
     return this.#list(wish, now);
+  }
+
+  /** The same of dead letters. */
+  deadLetters(wish: DeadLetterWish, now: number): Stretch<DeadLetter> {
+    return this.#deadLetters(wish, now);
   }
 
   expired(now: number, limit: number): ExpiredRequest[] {
@@ -190,7 +201,7 @@ export class Reader implements Disposable {
   }
 
   /** All unfinished requests, in the order of their ids, a bounded step of the scan at a time. */
-  *unfinished(): Generator<{ id: Uint8Array; entry: Entry }[]> {
+  *unfinished(): Generator<Unfinished[]> {
     for (let after: Uint8Array = new Uint8Array(0); ;) {
       const row = this.#chunkEnd.get(after) as unknown as { id: Uint8Array } | undefined;
       const end = row?.id ?? new Uint8Array(17).fill(0xff);
@@ -219,14 +230,21 @@ type ChunkRow = readonly [
   leaseDeadline: number | null,
   startedAt: number | null,
   key: string,
+  crashes: number,
 ];
 
-function toEntry(row: ChunkRow): { id: Uint8Array; entry: Entry } {
+interface Unfinished {
+  readonly id: Uint8Array;
+  readonly entry: Entry;
+  readonly crashes: number;
+}
+
+function toEntry(row: ChunkRow): Unfinished {
   const [id, model, owner, status, priority, leases, createdAt, expiresAt] = row;
-  const [, , , , , , , , notBefore, startDeadline, leaseDeadline, startedAt, key] = row;
+  const [, , , , , , , , notBefore, startDeadline, leaseDeadline, startedAt, key, crashes] = row;
   const due = status === PROCESSING ? leaseDeadline! : notBefore;
   const entry = { model, owner, key, status, priority, leases, createdAt, expiresAt, due, startDeadline, startedAt };
-  return { id, entry };
+  return { id, entry, crashes };
 }
 
 function toInput(row: InputRow): StoredInput {

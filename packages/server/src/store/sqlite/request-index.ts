@@ -103,6 +103,11 @@ export class RequestIndex {
     this.#behind = null;
   }
 
+  /** How many hold a lease. */
+  get running(): number {
+    return this.#leased.size;
+  }
+
   /** Whether everything in the file has been added. */
   get isWhole(): boolean {
     return this.#behind === null;

@@ -106,6 +106,14 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX deliveries_by_asked ON deliveries (state, asked_at) WHERE state <> 1;
   CREATE INDEX deliveries_by_owner ON deliveries (owner, state);
   `,
+  `
+  ALTER TABLE requests ADD COLUMN dead_letter INTEGER NOT NULL DEFAULT 0;   -- 1 open, 2 replayed
+  -- Before there was the column, these codes said that the tries were used up; the last of them nearly always.
+  UPDATE requests SET dead_letter = 1
+    WHERE status = 3 AND failure_code IN ('runner_crashed', 'lease_lost', 'retries_exhausted', 'internal');
+  -- Has all that they are asked for by, so that those of others are passed by without a look at their rows.
+  CREATE INDEX dead_letters ON requests (id, owner, model, dead_letter) WHERE dead_letter > 0;
+  `,
 ];
 
 /** Four times SQLite's own: a batch touches fewer pages, and writing them is most of what a commit costs. */

@@ -5,14 +5,16 @@ import type { Clock } from "../../core/clock.ts";
 import { InferqError, sentence } from "../../core/errors.ts";
 import { isId, randomToken } from "../../core/ids.ts";
 import { isFinished, type PastAttempt, type Request, type Submission } from "../../core/request.ts";
+import { DEFAULT_RETRIES, type RetryPolicy } from "../../core/transition.ts";
 import { MemoryEventLog } from "../memory-event-log.ts";
 import type {
+  DeadLetterPage,
+  DeadLetterWish,
   EnqueueAnswer,
   ExpiredRequest,
   Finish,
   Lease,
   LeaseWish,
-  ListedRequest,
   ListWish,
   Load,
   Outlook,
@@ -28,11 +30,11 @@ import type {
 import { SqliteDeliveries } from "./deliveries.ts";
 import { readable } from "./faults.ts";
 import { type Committed, GroupCommit } from "./group-commit.ts";
-import type { Stretch } from "./lister.ts";
 import { LiveQueue } from "./live-queue.ts";
 import { lockDirectory } from "./lock.ts";
 import * as m from "./messages.ts";
 import type { LeaseOperation, Operation } from "./messages.ts";
+import type { Stretch } from "./lister.ts";
 import { Reader } from "./reader.ts";
 
 /** Operations that waited longer than this for their COMMIT, ms, waited for a store that stood still. */
@@ -51,6 +53,8 @@ export interface SqliteStoreOptions {
   /** The data directory; made if it is missing. One store at a time holds it. */
   readonly directory: string;
   readonly clock: Clock;
+  /** How often requests of a model are tried again; left out, and of models that are not served any more: `DEFAULT_RETRIES`. */
+  readonly retriesOf?: (model: string) => RetryPolicy | undefined;
 }
 
 export interface SqliteStore extends StoreDriver {
@@ -69,8 +73,9 @@ export interface SqliteStore extends StoreDriver {
  * Opens the store in `directory`. Throws one sentence for people where the directory is in use by
  * another server, cannot be written, or was written by a newer version.
  */
-export async function sqliteStore({ directory, clock }: SqliteStoreOptions): Promise<SqliteStore> {
-  const store = new Store(join(directory, "inferq.db"), clock, lockDirectory(directory));
+export async function sqliteStore({ directory, clock, retriesOf }: SqliteStoreOptions): Promise<SqliteStore> {
+  const retries = (model: string): RetryPolicy => retriesOf?.(model) ?? DEFAULT_RETRIES;
+  const store = new Store(join(directory, "inferq.db"), clock, retries, lockDirectory(directory));
   try {
     await store.open();
     return store;
@@ -85,6 +90,7 @@ class Store implements SqliteStore {
   readonly deliveries: SqliteDeliveries;
   readonly #path: string;
   readonly #clock: Clock;
+  readonly #retriesOf: (model: string) => RetryPolicy;
   readonly #unlock: () => void;
   readonly #commits: GroupCommit;
   readonly #queue: LiveQueue;
@@ -96,12 +102,13 @@ class Store implements SqliteStore {
   newestAt: number | null = null;
   #disposed = false;
 
-  constructor(path: string, clock: Clock, unlock: () => void) {
+  constructor(path: string, clock: Clock, retriesOf: (model: string) => RetryPolicy, unlock: () => void) {
     this.#path = path;
     this.#clock = clock;
+    this.#retriesOf = retriesOf;
     this.#unlock = unlock;
     this.events = new MemoryEventLog(clock);
-    this.#queue = new LiveQueue(clock, this.events, (operation) => this.#commits.submit(operation));
+    this.#queue = new LiveQueue(clock, this.events, retriesOf, (operation) => this.#commits.submit(operation));
     this.deliveries = new SqliteDeliveries({
       clock,
       submit: (operation) => this.#commits.submit(operation),
@@ -172,17 +179,13 @@ class Store implements SqliteStore {
   }
 
   async list(wish: ListWish): Promise<RequestPage> {
-    const requests: ListedRequest[] = [];
-    let asked = wish;
-    for (let step = 0; step < LIST_STEPS; step++) {
-      if (step > 0) await nextTurn();
-      const { found, next } = await this.#listed(asked);
-      requests.push(...found);
-      if (next === null) return { requests, next };
-      asked = { ...wish, before: next, limit: wish.limit - requests.length };
-      if (asked.limit === 0) break;
-    }
-    return { requests, next: asked.before! };
+    const { found, next } = await this.#inSteps(wish, (reader, asked, now) => reader.list(asked, now));
+    return { requests: found, next };
+  }
+
+  async deadLetters(wish: DeadLetterWish): Promise<DeadLetterPage> {
+    const { found, next } = await this.#inSteps(wish, (reader, asked, now) => reader.deadLetters(asked, now));
+    return { deadLetters: found, next };
   }
 
   async pastAttempts(id: string): Promise<readonly PastAttempt[]> {
@@ -193,25 +196,26 @@ class Store implements SqliteStore {
     await this.loaded();
     const reader = this.#opened();
     if (!this.#commits.isOpen) throw new InferqError("store_unavailable"); // else leases would be handed out unwritten
-    const durable = wanted || this.#commits.isDoubtful;
     const now = this.#clock.now();
     const deadline = now + leaseMs;
     const leases: Lease[] = [];
     const written: Promise<boolean>[] = [];
-    for (const taken of this.#queue.take(capacity, now, reader)) {
-      const { id, attempt } = taken;
+    const taken = this.#queue.take(capacity, now, reader);
+    const isDurable = wanted || this.#commits.isDoubtful || (this.#leftUncleanly && taken.some(({ id }) => this.#queue.isOfBefore(id)));
+    for (const request of taken) {
+      const { id, attempt } = request;
       const token = randomToken();
-      leases.push({ ...taken, token, deadline });
+      leases.push({ ...request, token, deadline });
       this.events.leased(id, token, attempt);
       const operation: LeaseOperation = [m.LEASE, id, now, token, worker, deadline, attempt];
       const held = this.#commits.submit(operation).then((answer) => answer === true);
       written.push(held);
       held.catch(() => {
-        if (durable) this.events.ended(id, token);
+        if (isDurable) this.events.ended(id, token);
         else this.#queue.notWritten(operation); // its run has begun
       });
     }
-    if (!durable) return leases;
+    if (!isDurable) return leases;
     const held = await Promise.all(written);
     return leases.filter((_, i) => held[i]);
   }
@@ -233,7 +237,8 @@ class Store implements SqliteStore {
 
   async settle(id: string, token: string, settlement: Settlement): Promise<SettleAnswer> {
     if (!isId(id)) return { ok: false, refusal: "unknown" };
-    const answer = await this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now()));
+    const retries = (): RetryPolicy => this.#retriesOf(this.status(id)?.model ?? "");
+    const answer = await this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now(), retries));
     if (answer === true) return { ok: true, status: "COMPLETED" };
     if (m.isTuple(answer)) return { ok: true, status: m.STATUSES[answer[0]]! };
     return { ok: false, refusal: answer as Extract<SettleAnswer, { ok: false }>["refusal"] };
@@ -261,9 +266,10 @@ class Store implements SqliteStore {
     // What has expired is told all the same: its files may be what fills the disk.
     if (!this.#commits.isOpen) return { lost: [], startTimedOut: [], expired: this.#expired(now, limit) };
     const overdue = this.#read((reader) => reader.startOverdue(now, limit));
+    const lostOf = (id: string): Operation => [m.LOST, id, now, now, this.#retriesOf(this.status(id)?.model ?? "")];
     const lostLeases = now < this.#leasesHoldUntil ? [] : this.#queue.lostLeases(now);
     const [lost, startTimedOut] = await Promise.all([
-      this.#done(lostLeases.map((id) => [m.LOST, id, now, now])),
+      this.#done(lostLeases.map(lostOf)),
       this.#done(overdue.map((id) => [m.START_TIMEOUT, id, now, message])),
       this.#commits.submit([m.VACUUM, "", now, VACUUM_PAGES]),
     ]);
@@ -279,6 +285,10 @@ class Store implements SqliteStore {
 
   onWake(listener: (wake: Wake) => void): () => void {
     return this.#queue.onWake(listener);
+  }
+
+  onDeadLetter(listener: (request: RequestStatus) => void): void {
+    this.#queue.onDeadLetter(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -298,9 +308,10 @@ class Store implements SqliteStore {
     return readable(() => read(this.#opened()));
   }
 
-  async #listed(wish: ListWish): Promise<Stretch> {
+  /** One step of a list. */
+  async #stretch<T extends RequestStatus>(step: (reader: Reader, now: number) => Stretch<T>): Promise<Stretch<T>> {
     for (;;) {
-      const stretch = this.#read((reader) => reader.list(wish, this.#clock.now()));
+      const stretch = this.#read((reader) => step(reader, this.#clock.now()));
       if (!stretch.found.some((one) => this.#isAhead(one))) return stretch;
       await this.#commits.heard();
     }
@@ -336,13 +347,32 @@ class Store implements SqliteStore {
     const former = this.#reader;
     this.#reader = new Reader(this.#path);
     former?.[Symbol.dispose]();
-    this.#queue.open(this.#reader);
+    this.#queue.open(this.#reader, this.#leftUncleanly);
   }
 
   #closeReader(): void {
     this.#queue.close();
     this.#reader?.[Symbol.dispose]();
     this.#reader = null;
+  }
+
+  /** A page of a list, gathered in steps between which others have their turn. */
+  async #inSteps<Wish extends { readonly limit: number; readonly before?: string }, T extends RequestStatus>(
+    wish: Wish,
+    step: (reader: Reader, asked: Wish, now: number) => Stretch<T>,
+  ): Promise<{ found: T[]; next: string | null }> {
+    const found: T[] = [];
+    let asked = wish;
+    for (let steps = 0; steps < LIST_STEPS; steps++) {
+      if (steps > 0) await nextTurn();
+      const from = asked;
+      const stretch = await this.#stretch((reader, now) => step(reader, from, now));
+      found.push(...stretch.found);
+      if (stretch.next === null) return { found, next: null };
+      asked = { ...wish, before: stretch.next, limit: wish.limit - found.length };
+      if (asked.limit === 0) break;
+    }
+    return { found, next: asked.before! };
   }
 
   /** The ids of those operations that were not refused. */

@@ -44,6 +44,31 @@ export function settling(t: StoreUnderTest): void {
       expect(await t.store.get(id)).toMatchObject({ attempts: 3, crashes: 3, leases: 3 });
     });
 
+    it("a crash or a lost lease as often, and after such waits, as its model's policy says", async () => {
+      const id = await t.enqueue({ model: "stubborn" });
+      for (const [crashes, wait] of [100_000, 300_000, 300_000, 300_000].entries()) {
+        const [lease] = await t.lease(1, "stubborn");
+        if (crashes % 2 === 0) await t.store.settle(id, lease!.token, failed("crash"));
+        else {
+          t.clock.advance(30_000);
+          await t.store.sweep(10);
+        }
+        t.clock.advance(wait - 1);
+        expect(await t.lease(1, "stubborn")).toEqual([]);
+        t.clock.advance(1);
+      }
+      const [last] = await t.lease(1, "stubborn");
+      await t.store.settle(id, last!.token, failed("crash"));
+      expect(await t.store.get(id)).toMatchObject({ status: "FAILED", attempts: 5, crashes: 5 });
+    });
+
+    it("a retryable error for good where the model's policy says so", async () => {
+      const id = await t.enqueue({ model: "stubborn" });
+      const [lease] = await t.lease(1, "stubborn");
+      expect(await t.store.settle(id, lease!.token, failed("retryable", 10))).toEqual({ ok: true, status: "FAILED" });
+      expect(await t.store.get(id)).toMatchObject({ attempts: 1, crashes: 0, deadLetter: "open" });
+    });
+
     it("a retryable error after the delay that the model named", async () => {
       const id = await t.enqueue();
       await t.store.settle(id, (await t.leaseOne()).token, failed("retryable", 60_000));

@@ -1,13 +1,20 @@
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Clock } from "../../core/clock.ts";
 import type { Result, Submission } from "../../core/request.ts";
+import type { RetryPolicy } from "../../core/transition.ts";
 import type { Lease, Settlement, StoreDriver } from "../../store/store.ts";
 import { manualClock } from "../clock.ts";
 import type { ManualClock } from "../clock.ts";
 import { submissionMaker } from "../submission.ts";
 
-/** Opens an empty store that reads the time from `clock`. */
-export type StoreFactory = (clock: Clock) => Promise<StoreDriver>;
+/** Opens an empty store that reads the time from `clock`, and asks `retriesOf` how often requests are tried again. */
+export type StoreFactory = (
+  clock: Clock,
+  retriesOf?: (model: string) => RetryPolicy | undefined,
+) => Promise<StoreDriver>;
+
+/** What the store under test is told of the model `stubborn`, and of no other. */
+export const STUBBORN: RetryPolicy = { crashes: 4, errors: 0, delayMs: 100_000 };
 
 export const IMAGE: Result = {
   kind: "image",
@@ -32,7 +39,7 @@ export class StoreUnderTest {
     beforeEach(async () => {
       this.clock = manualClock();
       this.submission = submissionMaker(this.clock);
-      this.store = await open(this.clock);
+      this.store = await open(this.clock, (model) => (model === "stubborn" ? STUBBORN : undefined));
     });
     afterEach(async () => this.store[Symbol.asyncDispose]());
   }
