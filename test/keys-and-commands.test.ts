@@ -59,7 +59,7 @@ test("help, the version, and commands that do not exist", async () => {
   });
   const unknown = await inferq(["serve"]);
   expect(unknown.stderr).toMatch(
-    /^Unknown command "serve"; expected start, keys create, keys list, keys revoke, keys rotate\. See .* --help\.\n$/,
+    /^Unknown command "serve"; expected start, keys create, keys list, keys revoke, keys rotate, dead-letters, dead-letters show, dead-letters replay\. See .* --help\.\n$/,
   );
   expect(unknown.code).toBe(2);
   const flag = await inferq(["start", "--prot", "1"]);

@@ -25,6 +25,13 @@ const HELP = `${COMMAND} <command>
   keys revoke NAME      end a key, at once and for good
   keys rotate NAME      make a new secret for a key; its owner and settings stay
     --overlap TIME      how long the one before works too, such as 24h (default: 0)
+  dead-letters          the requests that used up their attempts; of a running server
+    --model MODEL       those of one model
+    --json              for programs
+  dead-letters show ID  one of them: its attempts and its input
+  dead-letters replay ID…
+                        run them once more, as new requests
+    --all               all that were not replayed yet; with --model, of one model
 
   --config FILE         config file (default: inferq.config.ts here)
   --data-dir DIR        data directory (INFERQ_DATA_DIR; .inferq beside the config file)
@@ -52,6 +59,9 @@ const COMMANDS = {
   "keys list": { ...WHERE, json: FLAG },
   "keys revoke": WHERE,
   "keys rotate": { ...WHERE, overlap: TEXT },
+  "dead-letters": { ...WHERE, model: TEXT, json: FLAG },
+  "dead-letters show": WHERE,
+  "dead-letters replay": { ...WHERE, model: TEXT, all: FLAG },
 } as const;
 
 try {
@@ -67,7 +77,8 @@ try {
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 0 || args.includes("--help") || args.includes("-h")) return print(HELP);
   if (args.includes("--version") || args.includes("-v")) return print(version());
-  const words = args[0] === "keys" ? 2 : 1;
+  const isOfTwo = args[0] === "keys" || (args[0] === "dead-letters" && args[1]?.startsWith("-") === false);
+  const words = isOfTwo ? 2 : 1;
   const command = args.slice(0, words).join(" ");
   const rest = args.slice(words);
   // Each command loads what it needs: a key or a line of help needs no server.
@@ -82,6 +93,15 @@ async function main(args: readonly string[]): Promise<void> {
       return (await import("./cli/keys.ts")).revokeKey(...named(command, rest));
     case "keys rotate":
       return (await import("./cli/keys.ts")).rotateKey(...named(command, rest));
+    case "dead-letters":
+    case "dead-letters list":
+      return (await import("./cli/dead-letters.ts")).listDeadLetters(options("dead-letters", rest));
+    case "dead-letters show":
+      return (await import("./cli/dead-letters.ts")).showDeadLetter(...named(command, rest));
+    case "dead-letters replay": {
+      const { values, positionals } = parsed(command, rest, true);
+      return (await import("./cli/dead-letters.ts")).replayDeadLetters(values, positionals);
+    }
     default:
       throw new UsageError(
         `Unknown command "${command}"; expected ${Object.keys(COMMANDS).join(", ")}. See ${COMMAND} --help.`,

@@ -5,6 +5,7 @@ import { fsBlobStore } from "./blob/fs.ts";
 import type { ResolvedConfig } from "./config/load.ts";
 import { StartError } from "./config/start-error.ts";
 import { systemClock } from "./core/clock.ts";
+import type { RetryPolicy } from "./core/transition.ts";
 import { buildGateway } from "./gateway/app.ts";
 import { materialize } from "./media/materialize.ts";
 import type { Catalog } from "./model/catalog.ts";
@@ -13,7 +14,7 @@ import { dataMarker, endLeftovers, startGuard } from "./runner/guard.ts";
 import { boundConnections } from "./server/bound-connections.ts";
 import { listenForCommands } from "./server/control.ts";
 import { closeGateway, listen } from "./server/listen.ts";
-import { catalogOf, loadModels } from "./server/load-models.ts";
+import { catalogOf, findModels, loadModels } from "./server/load-models.ts";
 import { openKeys } from "./server/open-keys.ts";
 import { tellClock } from "./server/tell-clock.ts";
 import { watchKeys } from "./server/watch-keys.ts";
@@ -53,11 +54,13 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   await using opened = new AsyncDisposableStack();
   const logger = pino({ level: config.logLevel }, opened.use(logOutput()));
 
-  const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock }).catch(toStartError));
+  const found = await findModels(config);
+  const policies = new Map(found.map(({ definition, retries }) => [definition.name, retries]));
+  const retriesOf = (model: string): RetryPolicy | undefined => policies.get(model);
+  const stored = opened.use(await sqliteStore({ directory: config.dataDir, clock, retriesOf }).catch(toStartError));
   tellClock(stored.newestAt, clock, logger);
   const keys = opened.use(openKeys(config.dataDir, clock));
   opened.use(watchKeys(keys, logger));
-  opened.use(await listenForCommands(config.dataDir, keys, logger));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
   const metrics = makeMetrics({ store: stored, deliveries: stored.deliveries, clock, dataDirectory: config.dataDir });
   const store = tracedStore(stored, { logger, metrics });
@@ -66,7 +69,7 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const leftovers = await endLeftovers(marker);
   if (leftovers > 0) logger.warn({ processes: leftovers }, "ended what an earlier server left running");
   const guard = opened.use(startGuard((message) => logger.warn(message)));
-  const models = await loadModels(config, { guard, marker, logger });
+  const models = loadModels(found, { guard, marker, logger });
   const served = catalogOf(models);
   const setups = watchSetups(models, served, logger);
   if (served.entries.every(({ state }) => state.type === "failed")) throw await setups.hopeless;
@@ -122,6 +125,8 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
     metrics,
     readiness: () => (worker.isStopping ? "stopping" : setups.ready() ? "ready" : "starting"),
   });
+  const deadLetters = { store, blobs, replay: gateway.replayDeadLetter };
+  opened.use(await listenForCommands(config.dataDir, { keys, deadLetters }, logger));
   if (config.metricsPort !== undefined) opened.use(await listenForScrapes(metrics, config.metricsPort));
   opened.defer(() => closeGateway(gateway, worker));
   boundConnections(gateway.server, logger);

@@ -1,7 +1,7 @@
 /** Holds a config against its schema; a fault is one sentence: which key, what was expected, what came. */
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import { StartError } from "./start-error.ts";
-import { CONFIG_SCHEMA, type Config, ORIGIN, ORIGIN_OR_ANY } from "./config.ts";
+import { CONFIG_SCHEMA, type Config, ORIGIN, ORIGIN_OR_ANY, RETRIES_SCHEMA } from "./config.ts";
 
 /** Where a value came from, if not from the file. */
 export interface Origin {
@@ -28,6 +28,16 @@ export function checkConfig(
   );
   if (validate(copy)) return copy as unknown as Checked;
   throw new StartError(sentenceOf(validate.errors![0]!, configPath, origins));
+}
+
+/** Holds the `retries` of a model's own definition against their schema. Throws `StartError` with a sentence that begins with `whose`. */
+export function checkRetries(retries: unknown, whose: string): void {
+  if (retries === undefined) return;
+  const validate = new Ajv2020({ verbose: true, strict: false, validateSchema: false }).compile({
+    type: "object",
+    properties: { retries: RETRIES_SCHEMA },
+  });
+  if (!validate({ retries })) throw new StartError(sentenceOf(validate.errors![0]!, whose, new Map()));
 }
 
 function sentenceOf(error: ErrorObject, configPath: string, origins: ReadonlyMap<string, Origin>): string {

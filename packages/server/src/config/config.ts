@@ -3,7 +3,7 @@
  * docs/reference/configuration.md is made from both by `node scripts/configuration-page.ts`.
  */
 import type { Alias } from "../model/catalog.ts";
-import type { JsonSchema } from "../model/model.ts";
+import type { JsonSchema, Retries } from "../model/model.ts";
 
 /** One model to serve. */
 export interface ModelEntry {
@@ -21,6 +21,8 @@ export interface ModelEntry {
   readonly processes?: number;
   /** Longest run in seconds; the model's own number if not set. */
   readonly timeoutSeconds?: number;
+  /** Further tries after crashes or lost leases, `crashes`, and after errors that the model calls `Retryable`, `errors`; the wait before the first, `delaySeconds`, grows fivefold up to five minutes. What is left out is as the model says, else 2, 2 and 1. */
+  readonly retries?: Retries;
   /** Requests of this model that may wait; one more is refused with 429. If not set, as many as the whole server takes. */
   readonly waitingLimit?: number;
 }
@@ -98,6 +100,13 @@ const SLUG = { type: "string", pattern: "^[A-Za-z0-9._-]+$", not: { enum: ["requ
 const COUNT = { type: "integer", minimum: 1 };
 const BYTES = { type: "integer", minimum: 1 };
 const SECONDS = { type: "number", exclusiveMinimum: 0 };
+const TRIES = { type: "integer", minimum: 0, maximum: 100 };
+/** Schema of `retries`, in a model's entry and in its definition. */
+export const RETRIES_SCHEMA: JsonSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { crashes: TRIES, errors: TRIES, delaySeconds: { type: "number", minimum: 0, maximum: 300 } },
+};
 const PORT = { type: "integer", minimum: 0, maximum: 65_535 };
 /** Such as `https://api.example.com`. */
 export const ORIGIN = "^https?://[^/?#\\s]+$";
@@ -126,6 +135,7 @@ export const MODEL_ENTRY_SCHEMA: JsonSchema = {
     concurrency: COUNT,
     processes: { ...COUNT, default: 1 },
     timeoutSeconds: SECONDS,
+    retries: RETRIES_SCHEMA,
     waitingLimit: COUNT,
   },
 };

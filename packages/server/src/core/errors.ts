@@ -37,6 +37,10 @@ export const ERRORS = {
     status: 404,
     sentence: "There is no webhook of request {id}. One that asked for a webhook has it as soon as it is finished.",
   },
+  unknown_dead_letter: {
+    status: 404,
+    sentence: "There is no dead letter {id}. A request that used up its attempts is one, until it expires.",
+  },
   unknown_file: { status: 404, sentence: "File not found. Files are deleted when their request expires." },
   method_not_allowed: { status: 405, sentence: "{method} is not allowed on {path}; it takes {allowed}." },
   wrong_content_type: {

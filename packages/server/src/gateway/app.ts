@@ -14,6 +14,7 @@ import { addressOf, whoOf } from "./client-address.ts";
 import type { GatewayContext } from "./context.ts";
 import { cors } from "./cors.ts";
 import { deleteRoute } from "./delete.ts";
+import { deadLetterRoutes } from "./dead-letters.ts";
 import { deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes } from "./docs.ts";
 import { enqueuer } from "./enqueue.ts";
@@ -30,6 +31,8 @@ import { modelRoutes } from "./models.ts";
 import type { GatewayOptions } from "./options.ts";
 import { plainSubmit } from "./plain-submit.ts";
 import { requestRoutes } from "./requests.ts";
+import { replayer } from "./replay.ts";
+import { rerunner } from "./rerun.ts";
 import { retryRoute } from "./retry.ts";
 import { routeList } from "./routes.ts";
 import { statusPoll } from "./status-poll.ts";
@@ -76,6 +79,7 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     fail(error, request.raw, reply.raw, request.routeOptions.url);
   };
   const enqueue = enqueuer(context);
+  const rerun = rerunner(context, enqueue);
   const accept = accepter(context, enqueue);
   const poll = statusPoll(context);
   const submit = plainSubmit(context, accept, fail);
@@ -108,6 +112,10 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   });
   const routes = routeList(app);
   app.decorate("listRoutes", () => routes.all());
+  app.decorate(
+    "replayDeadLetter",
+    replayer(context, rerun, () => closing),
+  );
 
   app.addHook("preClose", (done) => {
     closing = true;
@@ -148,7 +156,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
   deliveryRoutes(app, context);
   webhookSecretRoutes(app, context);
   deleteRoute(app, context);
-  retryRoute(app, context, enqueue, () => closing);
+  retryRoute(app, context, rerun, () => closing);
+  deadLetterRoutes(app, context, rerun, () => closing);
   fileRoutes(app, context);
   modelRoutes(app, context);
   healthRoutes(app, context);

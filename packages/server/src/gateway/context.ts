@@ -11,6 +11,7 @@ import type { BruteForce } from "./brute-force.ts";
 import type { EventTokens } from "./event-token.ts";
 import type { Limits } from "./limits.ts";
 import type { GatewayOptions } from "./options.ts";
+import type { ReplayDeadLetter } from "./replay.ts";
 import type { SubmitOptions } from "./submit-options.ts";
 import type { BaseOf } from "./urls.ts";
 import { JSON_TYPE } from "./errors.ts";
@@ -39,6 +40,8 @@ declare module "fastify" {
   interface FastifyInstance {
     /** Every route as `METHOD path`, sorted; docs/reference/http.md is held equal to it. */
     listRoutes(): string[];
+    /** For the operator, who needs no key. */
+    readonly replayDeadLetter: ReplayDeadLetter;
   }
 }
 

@@ -59,7 +59,7 @@ function firstBefore({ before, until }: ListWish): string | undefined {
 }
 
 /** Where the store stopped lies perhaps another owner's request: of its id nothing is told but when it was made. */
-function behind(id: string): string {
+export function behind(id: string): string {
   return `${id.slice(0, 19)}bfff-ffffffffffff`;
 }
 

@@ -1,4 +1,5 @@
 /** The part of the OpenAPI document that is the same on every server. */
+import { DEAD_LETTER_PATHS, DEAD_LETTER_SCHEMAS } from "./openapi-dead-letters.ts";
 import { EVENT_PATHS } from "./openapi-events.ts";
 import { DELETE, OWN_PATHS, OWN_SCHEMAS } from "./openapi-own.ts";
 import { CONFLICT, ERROR, FAILED, ID, NOT_FOUND, object, ok, ref, STRING, URL, type Json } from "./openapi-parts.ts";
@@ -111,6 +112,7 @@ export const PATHS: Json = {
   },
   ...EVENT_PATHS,
   ...OWN_PATHS,
+  ...DEAD_LETTER_PATHS,
   ...WEBHOOK_PATHS,
   "/v1/requests/{id}": {
     get: {
@@ -276,6 +278,7 @@ const FILE = object({ url: URL, content_type: STRING, file_name: STRING, file_si
 
 export const SCHEMAS: Json = {
   ...OWN_SCHEMAS,
+  ...DEAD_LETTER_SCHEMAS,
   ...WEBHOOK_SCHEMAS,
   Error: object({ error: STRING }),
   Failure: object({ status: { const: "FAILED" }, error: STRING, metrics: { type: "object" } }),

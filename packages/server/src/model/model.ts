@@ -70,6 +70,16 @@ export interface RunContext<Session> {
   readonly file: (name: string) => OutputFile;
 }
 
+/** How often a request is tried again, and when; each field has its default. */
+export interface Retries {
+  /** Further tries after its process crashed or its worker went silent, 0 to 100. Default 2. */
+  readonly crashes?: number;
+  /** Further tries after errors that `run` throws as `Retryable`, 0 to 100. Default 2. */
+  readonly errors?: number;
+  /** Seconds before the first of these tries, 0 to 300; each further one waits five times as long, at most five minutes. Default 1. */
+  readonly delaySeconds?: number;
+}
+
 export interface ModelDefinition<Session = unknown> {
   /** Slug in URLs: `^[A-Za-z0-9._-]+$`, and neither `requests` nor `models`. */
   readonly name: string;
@@ -87,6 +97,7 @@ export interface ModelDefinition<Session = unknown> {
   readonly concurrency?: number;
   /** Longest run, seconds. Default 600. */
   readonly timeoutSeconds?: number;
+  readonly retries?: Retries;
   /** Loads what runs share; called once in each process before the first run. */
   setup?(): Session | Promise<Session>;
   /** One inference. Throw an `Error` to fail the request, `InvalidInput` when the input is at fault, `Retryable` to be tried again. */

@@ -9,6 +9,12 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Logger } from "pino";
 import type { KeyStore } from "../store/keys.ts";
 import { controlPath } from "./control-path.ts";
+import {
+  type DeadLetterAnswer,
+  type DeadLetterCommand,
+  type DeadLetterDesk,
+  obeyOnDeadLetters,
+} from "./dead-letter-commands.ts";
 import { type KeyAnswer, type KeyCommand, obey } from "./key-commands.ts";
 
 /** Longest line that is read, characters. */
@@ -52,31 +58,61 @@ const KEY_SCHEMA = {
   },
 };
 
-const COMMANDS = {
+const ID = { type: "string", pattern: "^[0-9a-f-]{36}$" };
+
+const KEY_COMMANDS = {
   list: {},
   add: { key: KEY_SCHEMA },
   revoke: { name: TEXT },
   rotate: { name: TEXT, hash: HASH, overlapMs: MS },
 };
-COMMANDS satisfies Record<KeyCommand["do"], object>;
+KEY_COMMANDS satisfies Record<KeyCommand["do"], object>;
+
+const DEAD_LETTER_COMMANDS = {
+  "list dead letters": {
+    model: { ...TEXT, type: ["string", "null"] },
+    state: { enum: ["open", "replayed", null] },
+    before: { ...ID, type: ["string", "null"] },
+    limit: { type: "integer", minimum: 1, maximum: 200 },
+  },
+  "show dead letter": { id: ID },
+  "replay dead letters": { ids: { type: "array", items: ID, maxItems: 100 } },
+};
+DEAD_LETTER_COMMANDS satisfies Record<DeadLetterCommand["do"], object>;
+
+type Command = KeyCommand | DeadLetterCommand;
+type Answer = KeyAnswer | DeadLetterAnswer;
+
+/** What commands are about. */
+export interface Commanded {
+  readonly keys: KeyStore;
+  readonly deadLetters: DeadLetterDesk;
+}
 
 /**
  * Listens in `dataDir`, whose lock this process must have: a socket that lies there is a dead server's. One that
  * cannot be made is no reason not to serve: the log says so, and what the command line changes is seen within a second.
  */
-export async function listenForCommands(dataDir: string, keys: KeyStore, logger: Logger): Promise<AsyncDisposable> {
+export async function listenForCommands(
+  dataDir: string,
+  commanded: Commanded,
+  logger: Logger,
+): Promise<AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
   try {
     const { path } = opened.use(controlPath(dataDir));
     rmSync(path, { force: true });
     const server = createServer();
-    const callers = answerCalls(server, keys);
+    const callers = answerCalls(server, commanded);
     server.maxConnections = MOST_CALLERS;
     await listenPrivately(server, path);
     opened.defer(() => close(server, callers));
     server.on("error", (err) => logger.warn({ err }, "the control socket failed"));
   } catch (err) {
-    logger.warn({ err }, "there is no control socket: changes by `inferq keys` are seen within a second");
+    logger.warn(
+      { err },
+      "there is no control socket: changes by `inferq keys` are seen within a second, `inferq dead-letters` cannot work",
+    );
   }
   return opened.move();
 }
@@ -101,25 +137,29 @@ async function close(server: Server, callers: Iterable<Socket>): Promise<void> {
 }
 
 /** Answers all who connect; answers who is connected. */
-function answerCalls(server: Server, keys: KeyStore): ReadonlySet<Socket> {
+function answerCalls(server: Server, { keys, deadLetters }: Commanded): ReadonlySet<Socket> {
   const callers = new Set<Socket>();
-  const isCommand = new Ajv2020({ strict: false, validateSchema: false }).compile<KeyCommand>({
+  const isCommand = new Ajv2020({ strict: false, validateSchema: false }).compile<Command>({
     type: "object",
-    oneOf: Object.entries(COMMANDS).map(([name, properties]) => ({
+    oneOf: Object.entries<object>({ ...KEY_COMMANDS, ...DEAD_LETTER_COMMANDS }).map(([name, properties]) => ({
       properties: { do: { const: name }, ...properties },
       required: ["do", ...Object.keys(properties)],
       additionalProperties: false,
     })),
   });
 
-  const answerTo = (line: string): KeyAnswer => {
+  const answerTo = (line: string): Answer | Promise<Answer> => {
     const command = parsed(line);
-    if (isCommand(command)) return obey(keys, command, "socket");
+    if (isCommand(command))
+      return isOnDeadLetters(command) ? obeyOnDeadLetters(deadLetters, command) : obey(keys, command, "socket");
     return { ok: false, sentence: "This server does not know such a command; perhaps it is of another version." };
   };
 
   server.on("connection", (caller) => {
-    const answer = (it: KeyAnswer): void => void caller.end(`${JSON.stringify(it)}\n`);
+    const answer = (it: Answer): void => {
+      caller.setTimeout(IDLE_MS);
+      caller.end(`${JSON.stringify(it)}\n`);
+    };
     let line = "";
     const read = (piece: string): void => {
       line += piece;
@@ -127,8 +167,10 @@ function answerCalls(server: Server, keys: KeyStore): ReadonlySet<Socket> {
       if (end < 0 && line.length <= MOST_CHARS) return;
       caller.off("data", read);
       caller.resume(); // what comes after is read, or the answer would be lost with it
-      if (end >= 0 && end <= MOST_CHARS) answer(answerTo(line.slice(0, end)));
-      else answer({ ok: false, sentence: `A command has at most ${MOST_CHARS} characters.` });
+      if (end >= 0 && end <= MOST_CHARS) {
+        caller.setTimeout(0); // now it is the server that takes its time
+        void Promise.resolve(answerTo(line.slice(0, end))).then(answer);
+      } else answer({ ok: false, sentence: `A command has at most ${MOST_CHARS} characters.` });
     };
     caller.setEncoding("utf8");
     caller.setTimeout(IDLE_MS, () => caller.destroy());
@@ -138,6 +180,10 @@ function answerCalls(server: Server, keys: KeyStore): ReadonlySet<Socket> {
     caller.on("close", () => callers.delete(caller));
   });
   return callers;
+}
+
+function isOnDeadLetters(command: Command): command is DeadLetterCommand {
+  return Object.hasOwn(DEAD_LETTER_COMMANDS, command.do);
 }
 
 function parsed(line: string): unknown {

@@ -2,8 +2,10 @@
 import type { Logger } from "pino";
 import type { ModelEntry } from "../config/config.ts";
 import type { ResolvedConfig } from "../config/load.ts";
+import { checkRetries } from "../config/check.ts";
 import { resolveModule } from "../config/resolve-module.ts";
 import { StartError } from "../config/start-error.ts";
+import { DEFAULT_RETRIES, type RetryPolicy } from "../core/transition.ts";
 import { type Catalog, catalog, type ServedModel } from "../model/catalog.ts";
 import type { ModelDefinition } from "../model/model.ts";
 import type { Guard } from "../runner/guard.ts";
@@ -14,6 +16,15 @@ import type { WorkerModel } from "../worker/attempt.ts";
 
 export type LoadedModel = ServedModel & WorkerModel;
 
+/** A model that is to be served, as its module declares it. */
+export interface FoundModel {
+  readonly entry: ModelEntry;
+  /** Absolute path or URL of its module. */
+  readonly module: string;
+  readonly definition: ModelDefinition;
+  readonly retries: RetryPolicy;
+}
+
 export interface Surroundings {
   readonly guard: Guard;
   /** Marks the child processes of this data directory. */
@@ -23,23 +34,39 @@ export interface Surroundings {
 
 const DEFAULT_TIMEOUT_SECONDS = 600;
 
-/** The config's models, with runners that are not started yet. Throws `StartError` if a module is missing or declares no model. */
-export async function loadModels(config: ResolvedConfig, surroundings: Surroundings): Promise<LoadedModel[]> {
+/** The config's models. Throws `StartError` if a module is missing, declares no model, or one that cannot be. */
+export async function findModels(config: ResolvedConfig): Promise<FoundModel[]> {
   return await Promise.all(
     config.models.map(async (entry) => {
       const module = resolveModule(entry.module, config.configPath);
       const own = await importModel(module, entry.module);
       const definition = entry.name === undefined ? own : { ...own, name: entry.name };
-      return {
-        name: definition.name,
-        definition,
-        aliases: (entry.aliases ?? []).map((alias) => (typeof alias === "string" ? { name: alias } : alias)),
-        timeoutMs: 1000 * (entry.timeoutSeconds ?? definition.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
-        waitingLimit: entry.waitingLimit,
-        runner: runnerOf(entry, module, definition, surroundings),
-      };
+      return { entry, module, definition, retries: retriesOf(entry, definition) };
     }),
   );
+}
+
+/** The same with runners, which are not started yet. */
+export function loadModels(found: readonly FoundModel[], surroundings: Surroundings): LoadedModel[] {
+  return found.map(({ entry, module, definition }) => ({
+    name: definition.name,
+    definition,
+    aliases: (entry.aliases ?? []).map((alias) => (typeof alias === "string" ? { name: alias } : alias)),
+    timeoutMs: 1000 * (entry.timeoutSeconds ?? definition.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS),
+    waitingLimit: entry.waitingLimit,
+    runner: runnerOf(entry, module, definition, surroundings),
+  }));
+}
+
+/** What the entry says, else the model, else the default; number by number. */
+function retriesOf(entry: ModelEntry, definition: ModelDefinition): RetryPolicy {
+  checkRetries(definition.retries, `The model ${definition.name}`);
+  const { crashes, errors, delaySeconds } = { ...definition.retries, ...entry.retries };
+  return {
+    crashes: crashes ?? DEFAULT_RETRIES.crashes,
+    errors: errors ?? DEFAULT_RETRIES.errors,
+    delayMs: delaySeconds === undefined ? DEFAULT_RETRIES.delayMs : delaySeconds * 1000,
+  };
 }
 
 /** The models as they are shown and called. Throws `StartError` if a name is none, or taken. */

@@ -8,6 +8,7 @@ import type { RequestEvent, RetryPolicy, Transition } from "../core/transition.t
 import { LoadCount } from "./load-count.ts";
 import { memoryDeliveries } from "./memory-deliveries.ts";
 import { MemoryEventLog } from "./memory-event-log.ts";
+import { byId, deadLettersOf, isUnfinished, laneOf, type Row, toListed, toStatus } from "./memory-rows.ts";
 import type {
   DeadLetterPage,
   DeadLetterWish,
@@ -15,7 +16,6 @@ import type {
   Finish,
   Lease,
   LeaseWish,
-  ListedRequest,
   ListWish,
   ModelDepth,
   Outlook,
@@ -28,15 +28,6 @@ import type {
   Swept,
   Wake,
 } from "./store.ts";
-
-interface Row {
-  request: Request;
-  /** Whether files lie under any of the request's prefixes, not only under its inputs'. */
-  hasFiles: boolean;
-  readonly past: PastAttempt[];
-  /** The position that was told last. */
-  told: number;
-}
 
 /** Of so many leases of a model one is its oldest request's. */
 const OLDEST_EVERY = 8;
@@ -224,21 +215,8 @@ export function memoryStore({ clock, retriesOf }: MemoryStoreOptions): StoreDriv
       return { requests, next: found.length > limit ? requests.at(-1)!.id : null };
     },
 
-    async deadLetters({ owner, model, state, before, limit }: DeadLetterWish): Promise<DeadLetterPage> {
-      const now = clock.now();
-      const found = [...rows.values()]
-        .map(({ request }) => request)
-        .filter((request) => request.deadLetter !== null && request.expiresAt > now)
-        .filter((request) => owner === undefined || request.owner === owner)
-        .filter((request) => model === undefined || request.model === model)
-        .filter((request) => state === undefined || request.deadLetter === state)
-        .filter((request) => before === undefined || request.id < before)
-        .sort((a, b) => (a.id > b.id ? -1 : 1));
-      const deadLetters = found.slice(0, limit).map((request) => {
-        const { key, attempts, crashes, deadLetter } = request;
-        return { ...toStatus(request), key, attempts, crashes, state: deadLetter! };
-      });
-      return { deadLetters, next: found.length > limit ? deadLetters.at(-1)!.id : null };
+    async deadLetters(wish: DeadLetterWish): Promise<DeadLetterPage> {
+      return deadLettersOf(rows.values(), wish, clock.now());
     },
 
     async pastAttempts(id: string): Promise<readonly PastAttempt[]> {
@@ -389,28 +367,4 @@ export function memoryStore({ clock, retriesOf }: MemoryStoreOptions): StoreDriv
       disposed = true;
     },
   };
-}
-
-function toStatus(request: Request): RequestStatus {
-  const { id, owner, model, status, createdAt, startedAt, finishedAt } = request;
-  const { inferenceMs, leases, failure, expiresAt } = request;
-  return { id, owner, model, status, createdAt, startedAt, finishedAt, inferenceMs, leases, failure, expiresAt };
-}
-
-function toListed(request: Request): ListedRequest {
-  const { priority, idempotencyKey, retryOf } = request;
-  return { ...toStatus(request), priority, idempotencyKey, retryOf };
-}
-
-function isUnfinished(status: Status | undefined): boolean {
-  return status === "QUEUED" || status === "PROCESSING";
-}
-
-/** Whose turns are counted together. */
-function laneOf({ model, priority, key }: Request): string {
-  return JSON.stringify([model, priority, key]);
-}
-
-function byId(a: Row, b: Row): number {
-  return a.request.id < b.request.id ? -1 : 1;
 }

@@ -3,7 +3,17 @@ import { describe, expect, it } from "vitest";
 import type { Priority, Status, Submission, Webhook } from "../core/request.ts";
 import type { RetryPolicy } from "../core/transition.ts";
 import { memoryStore } from "../store/memory.ts";
-import type { DeadLetter, DeadLetterWish, Finish, ListedRequest, ListWish, Load, RequestStore, Settlement, StoreDriver } from "../store/store.ts";
+import type {
+  DeadLetter,
+  DeadLetterWish,
+  Finish,
+  ListedRequest,
+  ListWish,
+  Load,
+  RequestStore,
+  Settlement,
+  StoreDriver,
+} from "../store/store.ts";
 import { manualClock } from "./clock.ts";
 import type { ManualClock } from "./clock.ts";
 import { deliveryCommand, DeliveryPair, webhook, type DeliveryCommand } from "./delivery-model.ts";

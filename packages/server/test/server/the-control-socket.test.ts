@@ -8,9 +8,11 @@ import { text } from "node:stream/consumers";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { keysDo } from "../../src/cli/reach-keys.ts";
-import { listenForCommands } from "../../src/server/control.ts";
+import { fsBlobStore } from "../../src/blob/fs.ts";
+import { type Commanded, listenForCommands } from "../../src/server/control.ts";
 import type { KeyAnswer, KeyCommand } from "../../src/server/key-commands.ts";
 import { type ApiKey, type KeyStore, PLAIN_KEY } from "../../src/store/keys.ts";
+import { memoryStore } from "../../src/store/memory.ts";
 import { sqliteKeys } from "../../src/store/sqlite/keys.ts";
 import { manualClock } from "../../src/testing/clock.ts";
 import { scratchDirectory } from "../scratch.ts";
@@ -29,9 +31,15 @@ beforeEach(async () => {
 });
 afterEach(async () => await open.disposeAsync());
 
+function commanded(): Commanded {
+  const blobs = fsBlobStore(join(dataDir, "files"));
+  const replay = (id: string): Promise<string> => Promise.reject(new Error(`No ${id} here.`));
+  return { keys, deadLetters: { store: memoryStore({ clock: manualClock() }), blobs, replay } };
+}
+
 async function listen(directory: string = dataDir): Promise<AsyncDisposable> {
   const logger = pino({}, { write: (line: string) => void logs.push(line) });
-  return open.use(await listenForCommands(directory, keys, logger));
+  return open.use(await listenForCommands(directory, commanded(), logger));
 }
 
 function socketFile(directory: string = dataDir): string {
@@ -66,13 +74,27 @@ test("what it is told counts at once, and goes by its name in the log", async ()
 
 test("it is its user's alone from the first moment on, whatever the umask, and goes with a clean stop", async () => {
   const mask = process.umask(0);
-  const listening = listenForCommands(dataDir, keys, pino({}, { write() {} }));
+  const listening = listenForCommands(dataDir, commanded(), pino({}, { write() {} }));
   expect(statSync(socketFile()).mode & 0o777).toBe(0o600); // before anything else has run
   writeFileSync(join(dataDir, "other"), "");
   expect(statSync(join(dataDir, "other")).mode & 0o777).toBe(0o666); // the mask is as it was
   process.umask(mask);
   await (await listening)[Symbol.asyncDispose]();
   expect(existsSync(socketFile())).toBe(false);
+});
+
+const UNKNOWN = "01970000-0000-7000-8000-000000000000";
+
+test("dead letters are asked about on the same socket, each with its own answer", async () => {
+  await listen();
+  const list = { do: "list dead letters", model: null, state: "open", before: null, limit: 50 };
+  const body = `{"dead_letters":[],"next_cursor":null}`;
+  expect(await ask(list)).toEqual({ ok: true, body, next: null });
+  expect(await ask({ do: "show dead letter", id: UNKNOWN })).toMatchObject({ ok: false });
+  expect(await ask({ do: "replay dead letters", ids: [UNKNOWN] })).toEqual({
+    ok: true,
+    replayed: [{ id: UNKNOWN, sentence: `No ${UNKNOWN} here.` }],
+  });
 });
 
 const HELLO = "This server does not know such a command; perhaps it is of another version.";
@@ -91,6 +113,8 @@ test.each<[string, string | Buffer, string]>([
   ["a hash that is none", `{"do":"rotate","name":"ci","hash":"x","overlapMs":0}\n`, HELLO],
   ["a time that is none", `{"do":"rotate","name":"ci","hash":"${"b".repeat(64)}","overlapMs":1e999}\n`, HELLO],
   ["a key with an unknown scope", `${JSON.stringify({ do: "add", key: { ...key, scopes: ["root"] } })}\n`, HELLO],
+  ["an id that is none", `{"do":"show dead letter","id":"../keys.db"}\n`, HELLO],
+  ["a replay of too many", `{"do":"replay dead letters","ids":${JSON.stringify(Array(101).fill(UNKNOWN))}}\n`, HELLO],
   ["a line without an end", "x".repeat(1_000_000), "A command has at most 65536 characters."],
   ["two lines: the first counts", `{"do":"revoke","name":"nobody"}\n{"do":"list"}\n`, "There is no key named nobody."],
 ])("garbage is answered with a sentence and harms nobody: %s", async (_name, bytes, sentence) => {

@@ -134,11 +134,13 @@ test("what a sweep ends is told by request, and counted by its code", async () =
   expect(lines()).toEqual([
     { request: id, ...OWNED, attempt: 1, msg: again },
     { request: id, ...OWNED, attempt: 2, msg: again },
+    { request: id, ...OWNED, attempt: 3, code: "lease_lost", msg: "request used up its attempts: a dead letter" },
     { request: id, ...OWNED, attempt: 3, code: "lease_lost", msg: "request failed" },
     { request: late, ...OWNED, attempt: 0, code: "start_timeout", msg: "request failed" },
   ]);
   const figures = await metrics.render();
   expect(figures).toContain("inferq_leases_lost_total 3");
+  expect(figures).toContain(`inferq_dead_letters_total{model="mock"} 1`);
   for (const outcome of ["lease_lost", "start_timeout"]) {
     expect(figures).toContain(`inferq_requests_finished_total{model="mock",outcome="${outcome}"} 1`);
   }

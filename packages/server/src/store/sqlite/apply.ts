@@ -236,7 +236,11 @@ export function applier(db: DatabaseSync, deliveries: DeliveryRows): (operation:
       case m.FAIL: {
         const [, , , token, kind, code, message, inferenceMs, retryAfterMs, retries] = op;
         const retry = retryAfterMs === null ? {} : { retryAfterMs };
-        return evolve(id, { type: "fail", token, kind, failure: { code, message }, inferenceMs, ...retry, retries }, now);
+        return evolve(
+          id,
+          { type: "fail", token, kind, failure: { code, message }, inferenceMs, ...retry, retries },
+          now,
+        );
       }
       case m.RELEASE:
         return evolve(id, { type: "release", token: op[3] }, now);

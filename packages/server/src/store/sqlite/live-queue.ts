@@ -203,8 +203,7 @@ export class LiveQueue {
       } else if (m.isTuple(answer) && answer[0] >= m.COMPLETED) {
         finished.push(id);
         if (answer[9]) this.#died(id, operation[2]);
-      }
-      else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
+      } else if (m.isTuple(answer) && answer[0] === m.QUEUED) {
         const model = this.#index.status(id, operation[2])?.model;
         if (model !== undefined) queued.add(model);
         changed.push(id);

@@ -51,7 +51,11 @@ export function deadLetters(t: StoreUnderTest): void {
       }
       const counts = { key: "laptop", attempts: 3, crashes: 3, state: "open" };
       expect(await listed()).toEqual([{ ...(await t.store.status(id)), ...counts }]);
-      expect(await t.store.get(id)).toMatchObject({ deadLetter: "open", worker: "w1", failure: { code: "lease_lost" } });
+      expect(await t.store.get(id)).toMatchObject({
+        deadLetter: "open",
+        worker: "w1",
+        failure: { code: "lease_lost" },
+      });
     });
 
     it("of all owners or of one, of all models or of one, the newest first and page by page", async () => {

@@ -1,0 +1,79 @@
+/** What the command line asks of the dead letters of a running server. */
+import type { BlobStore } from "../blob/blob-store.ts";
+import { InferqError } from "../core/errors.ts";
+import type { DeadLetterState } from "../core/request.ts";
+import { wholeBody } from "../gateway/dead-letters.ts";
+import type { ReplayDeadLetter } from "../gateway/replay.ts";
+import type { RequestStore } from "../store/store.ts";
+import { deadLettersBody } from "../wire/dead-letters.ts";
+
+/** Null: no filter, or the first page. */
+export type DeadLetterCommand =
+  | {
+      readonly do: "list dead letters";
+      readonly model: string | null;
+      readonly state: DeadLetterState | null;
+      readonly before: string | null;
+      readonly limit: number;
+    }
+  | { readonly do: "show dead letter"; readonly id: string }
+  | { readonly do: "replay dead letters"; readonly ids: readonly string[] };
+
+/** What became of one replay: the new request, or a sentence that says why there is none. */
+export type Replayed =
+  | { readonly id: string; readonly request: string }
+  | { readonly id: string; readonly sentence: string };
+
+/** `body`: JSON, a page as `GET /v2/dead-letters` answers it to the operator, or one dead letter. */
+export type DeadLetterAnswer =
+  | { readonly ok: true; readonly body: string; readonly next: string | null }
+  | { readonly ok: true; readonly replayed: readonly Replayed[] }
+  | { readonly ok: false; readonly sentence: string };
+
+/** The parts of a running server that know its dead letters. */
+export interface DeadLetterDesk {
+  readonly store: RequestStore;
+  readonly blobs: BlobStore;
+  readonly replay: ReplayDeadLetter;
+}
+
+/** Does what `command` says. */
+export async function obeyOnDeadLetters(desk: DeadLetterDesk, command: DeadLetterCommand): Promise<DeadLetterAnswer> {
+  try {
+    return await done(desk, command);
+  } catch (error) {
+    return { ok: false, sentence: sentenceOf(error) };
+  }
+}
+
+async function done(desk: DeadLetterDesk, command: DeadLetterCommand): Promise<DeadLetterAnswer> {
+  const { store } = desk;
+  switch (command.do) {
+    case "list dead letters": {
+      const { model, state, before, limit } = command;
+      const filters = { ...(model && { model }), ...(state && { state }), ...(before && { before }) };
+      const { deadLetters, next } = await store.deadLetters({ ...filters, limit });
+      return { ok: true, body: deadLettersBody(deadLetters, next, true), next };
+    }
+    case "show dead letter": {
+      const { id } = command;
+      const found = await store.get(id);
+      if (found === undefined || found.deadLetter === null) throw new InferqError("unknown_dead_letter", { id });
+      return { ok: true, body: await wholeBody(desk, found, true), next: null };
+    }
+    case "replay dead letters":
+      return { ok: true, replayed: await Promise.all(command.ids.map((id) => replayed(desk, id))) };
+  }
+}
+
+async function replayed({ replay }: DeadLetterDesk, id: string): Promise<Replayed> {
+  try {
+    return { id, request: await replay(id) };
+  } catch (error) {
+    return { id, sentence: sentenceOf(error) };
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
