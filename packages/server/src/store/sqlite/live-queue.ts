@@ -9,6 +9,7 @@ import * as m from "./messages.ts";
 import type { Answer, LeaseOperation, Operation } from "./messages.ts";
 import type { Leasable, Reader } from "./reader.ts";
 import { RecentInputs } from "./recent-inputs.ts";
+import { Suspects } from "./suspects.ts";
 import { RequestIndex, type Taken } from "./request-index.ts";
 
 /** Wait before an index that could not be loaded is loaded anew, ms. */
@@ -35,19 +36,9 @@ export class LiveQueue {
   readonly #spent = new Map<string, number>();
   /** Until a load has ended, whoever held a lease is dead: this process alone has the directory, and has leased nothing yet. */
   #fresh = true;
-  /**
-   * Requests that were running when the process before this one ended, and after an unclean stop those that were
-   * when one before that did, until they have an outcome: one of them may be what ended it.
-   */
-  readonly #suspects = new Set<string>();
-  /** The last unfinished request that the file had when it was opened; what has come since sorts behind it. */
-  #lastOfBefore = "";
-  /** The suspect that runs alone on this host. */
-  #alone: string | undefined;
+  readonly #suspects: Suspects;
   /** Leases that are being written. */
   #leasing = 0;
-  /** Models of which nothing was leased for the sake of a suspect. */
-  readonly #heldBack = new Set<string>();
   /** Dead letters that nobody has heard of yet. */
   #deadLetters: RequestStatus[] = [];
   #onDeadLetter: ((request: RequestStatus) => void) | undefined;
@@ -67,6 +58,7 @@ export class LiveQueue {
     this.#clock = clock;
     this.#events = events;
     this.#retriesOf = retriesOf;
+    this.#suspects = new Suspects((model) => retriesOf(model).crashes);
     this.#submit = submit;
     const now = (): Load => this.#index.load;
     const whole = (): boolean => this.#index.isWhole;
@@ -85,12 +77,12 @@ export class LiveQueue {
 
   /** Whether a request that ran when the process before this one ended may still have no outcome. */
   get suspects(): boolean {
-    return this.#fresh || this.#suspects.size > 0;
+    return this.#fresh || !this.#suspects.isEmpty;
   }
 
   /** Whether the request may have been in the file when it was opened first. */
   isOfBefore(id: string): boolean {
-    return id <= this.#lastOfBefore;
+    return this.#suspects.isOfBefore(id);
   }
 
   /** The file is open: what is known of it is read anew. `unclean`: the process before this one stopped without saying so. */
@@ -132,17 +124,15 @@ export class LiveQueue {
   /** Takes requests out of the queue for their leases to be written, with what their runs need. */
   take(capacity: LeaseWish["capacity"], now: number, reader: Reader): (Taken & Leasable)[] {
     this.promote(now);
-    if (this.#isOneAlone(now)) {
-      for (const model of capacity.keys()) this.#heldBack.add(model);
-      return [];
-    }
+    if (this.#suspects.keepsOut(capacity.keys(), (id) => this.#isRunning(id, now))) return [];
     const taken = [...capacity].flatMap(([model, most]) => this.#index.take(model, most, now));
     try {
       const leasable = taken.flatMap((request) => {
         const found = this.#recentInputs.take(request.id) ?? reader.leasable(request.id);
         return found === undefined ? [] : [{ ...request, ...found }]; // deleted, and the index is about to hear of it
       });
-      const leased = this.#suspects.size === 0 ? leasable : this.#suspectAlone(leasable, now);
+      const leased = this.#suspects.choose(leasable, () => this.#isHostEmpty);
+      if (leased !== leasable) for (const one of leasable) if (!leased.includes(one)) this.#index.putBack(one.id, now);
       this.#leasing += leased.length;
       return leased;
     } catch (error) {
@@ -151,30 +141,12 @@ export class LiveQueue {
     }
   }
 
-  /**
-   * A suspect on its last try runs when nothing else does: if it takes the host down, it takes nobody with it, and
-   * if others do so, they do not take it. Until the host is empty, nothing is leased once its turn has come.
-   */
-  #suspectAlone(taken: (Taken & Leasable)[], now: number): (Taken & Leasable)[] {
-    const suspect = taken.find(
-      ({ id, model, crashes }) => this.#suspects.has(id) && crashes > 0 && crashes >= this.#retriesOf(model).crashes,
-    );
-    if (suspect === undefined) return taken;
-    const isEmpty = this.#index.running + this.#leasing === 0;
-    if (isEmpty) this.#alone = suspect.id;
-    for (const { id, model } of taken) {
-      if (isEmpty && id === suspect.id) continue;
-      this.#index.putBack(id, now);
-      this.#heldBack.add(model);
-    }
-    return isEmpty ? [suspect] : [];
+  get #isHostEmpty(): boolean {
+    return this.#index.running + this.#leasing === 0;
   }
 
-  #isOneAlone(now: number): boolean {
-    if (this.#alone === undefined) return false;
-    if (this.#leasing > 0 || this.#index.status(this.#alone, now)?.status === "PROCESSING") return true;
-    this.#alone = undefined;
-    return false;
+  #isRunning(id: string, now: number): boolean {
+    return this.#leasing > 0 || this.#index.status(id, now)?.status === "PROCESSING";
   }
 
   /** This lease was handed out and could not be written. It is as soon as the file takes commits again, before anything else. */
@@ -192,7 +164,7 @@ export class LiveQueue {
       const id = operation[1];
       applyCommitted(this.#index, operation, answer);
       fence(this.#events, operation, answer);
-      if (operation[0] === m.LEASE) this.#leasing--;
+      if (operation[0] === m.LEASE && this.#leasing > 0) this.#leasing--;
       if (operation[0] === m.ENQUEUE && answer === true) {
         this.#recentInputs.remember(id, operation[5], operation[17]);
         queued.add(operation[3]);
@@ -209,12 +181,9 @@ export class LiveQueue {
         changed.push(id);
       }
     }
-    if (this.#suspects.size > 0) for (const id of finished) this.#suspects.delete(id);
+    this.#suspects.acquit(finished);
     if (this.#spent.size > 0) for (const id of finished) this.#spent.delete(id);
-    if (this.#heldBack.size > 0 && this.#index.running + this.#leasing === 0) {
-      for (const model of this.#heldBack) queued.add(model);
-      this.#heldBack.clear();
-    }
+    for (const model of this.#suspects.letIn(() => this.#isHostEmpty)) queued.add(model);
     this.#wake(queued, changed, finished);
     this.#armDueTimer();
   }
@@ -261,6 +230,7 @@ export class LiveQueue {
   async #load(reader: Reader, unclean: boolean): Promise<void> {
     const index = this.#index;
     const unwritten = [...this.#unwritten.values()];
+    this.#leasing += unwritten.length;
     if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));
     if (this.#reader !== reader) return;
     const lost: Promise<unknown>[] = [];
@@ -275,7 +245,7 @@ export class LiveQueue {
         if (entry.status === m.PROCESSING)
           lost.push(this.#submit([m.LOST, id, now, Infinity, this.#retriesOf(entry.model)]).catch(() => {}));
       }
-      if (this.#fresh && chunk.length > 0) this.#lastOfBefore = idFromBytes(chunk.at(-1)!.id);
+      if (this.#fresh && chunk.length > 0) this.#suspects.wasThere(idFromBytes(chunk.at(-1)!.id));
       await nextTurn();
       if (this.#reader !== reader) return;
     }

@@ -201,7 +201,8 @@ class Store implements SqliteStore {
     const leases: Lease[] = [];
     const written: Promise<boolean>[] = [];
     const taken = this.#queue.take(capacity, now, reader);
-    const isDurable = wanted || this.#commits.isDoubtful || (this.#leftUncleanly && taken.some(({ id }) => this.#queue.isOfBefore(id)));
+    const isDurable =
+      wanted || this.#commits.isDoubtful || (this.#leftUncleanly && taken.some(({ id }) => this.#queue.isOfBefore(id)));
     for (const request of taken) {
       const { id, attempt } = request;
       const token = randomToken();
