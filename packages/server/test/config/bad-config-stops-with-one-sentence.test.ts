@@ -43,6 +43,18 @@ test.each([
     { models: [{ module: "x", runner: "thread" }] },
     `${FILE}: models[0].runner must be one of "process", "inline", got "thread".`,
   ],
+  [
+    { models: [{ module: "x", retries: { crashes: 101 } }] },
+    `${FILE}: models[0].retries.crashes must be a whole number from 0 to 100, got 101.`,
+  ],
+  [
+    { models: [{ module: "x", retries: { delaySeconds: -1 } }] },
+    `${FILE}: models[0].retries.delaySeconds must be a number from 0 to 300, got -1.`,
+  ],
+  [
+    { models: [{ module: "x", retries: { crash: 1 } }] },
+    `${FILE}: unknown key "models[0].retries.crash"; did you mean "crashes"?`,
+  ],
   [{ models, port: 70_000 }, `${FILE}: port must be a whole number from 0 to 65535, got 70000.`],
   [{ models, bodyLimitBytes: "64MB" }, `${FILE}: bodyLimitBytes must be a whole number of at least 1, got "64MB".`],
   [{ models, resultTtlSeconds: 0 }, `${FILE}: resultTtlSeconds must be a number above 0, got 0.`],

@@ -1,5 +1,8 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import type { RetryPolicy } from "../../src/core/transition.ts";
 import type { Lease } from "../../src/store/store.ts";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { directory } from "./directory.ts";
@@ -73,6 +76,60 @@ it("is over an unclean stop when what ran then has an outcome, and not before", 
   expect(store.unclean).toBe(true);
   await store.finish(second.id, { type: "delete" });
   expect(store.unclean).toBe(false);
+});
+
+it("hands out nothing that was waiting then before its lease is in the file, whoever asks for it", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0, { mode: "lease" });
+  await child.line((line) => line === "ready");
+  await child.kill();
+  await using store = await sqliteStore({ directory: path, clock: manualClock(Date.now()) });
+  const wish = { worker: "w2", capacity: new Map([["mock", 3]]), leaseMs: 1_000, durable: false };
+  const [neverRan] = await store.lease(wish);
+  expect(neverRan?.crashes).toBe(0);
+  using file = new DatabaseSync(join(path, "inferq.db"), { readOnly: true });
+  expect(file.prepare("SELECT count(*) AS leased FROM requests WHERE status = 1").get()).toEqual({ leased: 1 });
+});
+
+it("runs whatever may have taken the host down, on its last try, when nothing else does", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0, { mode: "lease" });
+  await child.line((line) => line === "ready");
+  await child.kill();
+  const retriesOf = (): RetryPolicy => ({ crashes: 1, errors: 2, delayMs: 0 });
+  await using store = await sqliteStore({ directory: path, clock: manualClock(Date.now()), retriesOf });
+  const wish = { worker: "w2", capacity: new Map([["mock", 3]]), leaseMs: 1_000, durable: true };
+  const woken: string[] = [];
+  store.onWake?.((wake) => wake.type === "queued" && woken.push(wake.model));
+  const done = { type: "complete", result: { kind: "text", text: "", reasoning: null }, inferenceMs: 1, hasFiles: false } as const; // prettier-ignore
+  for (let suspect = 0; suspect < 2; suspect++) {
+    const [lease, ...none] = await store.lease(wish);
+    expect(lease?.crashes).toBe(1);
+    expect(none).toEqual([]);
+    expect(await store.lease(wish)).toEqual([]);
+    woken.length = 0;
+    await store.settle(lease!.id, lease!.token, done);
+    expect(woken).toEqual(["mock"]);
+  }
+  const [innocent] = await store.lease(wish);
+  expect(innocent?.crashes).toBe(0);
+});
+
+it("waits for what runs before it runs such a one, and keeps its place", async () => {
+  const path = directory();
+  const child = storeProcess(path, 0, { mode: "lease" });
+  await child.line((line) => line === "ready");
+  await child.kill();
+  const clock = manualClock(Date.now());
+  const retriesOf = (): RetryPolicy => ({ crashes: 1, errors: 2, delayMs: 1_000 });
+  await using store = await sqliteStore({ directory: path, clock, retriesOf });
+  const wish = { worker: "w2", capacity: new Map([["mock", 1]]), leaseMs: 60_000, durable: true };
+  const [innocent] = await store.lease(wish);
+  expect(innocent?.crashes).toBe(0);
+  clock.advance(1_000);
+  expect(await store.lease(wish)).toEqual([]);
+  await store.settle(innocent!.id, innocent!.token, { type: "release" });
+  expect(await store.lease(wish)).toMatchObject([{ crashes: 1 }]);
 });
 
 it("lets the next server in after kill -9, and none before", async () => {
