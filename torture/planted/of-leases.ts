@@ -84,8 +84,8 @@ export const OF_LEASES: readonly PlantedBug[] = [
     edits: [
       {
         file: "store/sqlite/apply.ts",
-        find: `return evolve(id, { type: "lost" }, now, op[3]);`,
-        replace: `return evolve(id, { type: "lost" }, now);`,
+        find: `return evolve(id, { type: "lost", retries: op[4] }, now, op[3]);`,
+        replace: `return evolve(id, { type: "lost", retries: op[4] }, now);`,
       },
     ],
   },
@@ -138,7 +138,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
     edits: [
       {
         file: "core/transition.ts",
-        find: "notBefore: now + (event.retryAfterMs ?? delay)",
+        find: "notBefore: now + delay",
         replace: "notBefore: now",
       },
     ],

@@ -52,9 +52,9 @@ export const OF_WRITES: readonly PlantedBug[] = [
     edits: [
       {
         file: "store/sqlite/sqlite-store.ts",
-        find: "const answer = await this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now()));",
+        find: "const answer = await this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now(), retries));",
         replace:
-          "const write = this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now()));\n" +
+          "const write = this.#commits.submit(m.settleOperation(id, token, settlement, this.#clock.now(), retries));\n" +
           `    const answer = settlement.type !== "complete" ? await write : (write.catch(() => {}), true as const);`,
       },
     ],

@@ -62,7 +62,13 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
   const keys = opened.use(openKeys(config.dataDir, clock));
   opened.use(watchKeys(keys, logger));
   const blobs = fsBlobStore(join(config.dataDir, "files"));
-  const metrics = makeMetrics({ store: stored, deliveries: stored.deliveries, clock, dataDirectory: config.dataDir });
+  const metrics = makeMetrics({
+    store: stored,
+    deliveries: stored.deliveries,
+    clock,
+    dataDirectory: config.dataDir,
+    models: [...policies.keys()],
+  });
   const store = tracedStore(stored, { logger, metrics });
 
   const marker = await dataMarker(config.dataDir);

@@ -33,12 +33,14 @@ export interface MetricsOptions {
   readonly clock: Clock;
   /** A path on the disk that the data lies on. */
   readonly dataDirectory: string;
+  /** Their dead letters are counted from 0 on, so that the first is an increase. */
+  readonly models?: readonly string[];
 }
 
 /** Seconds. From a RAM disk's commit to one on a disk that is in trouble. */
 const COMMIT_BUCKETS = [0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4];
 
-export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOptions): Metrics {
+export function metrics({ store, deliveries, clock, dataDirectory, models = [] }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -61,6 +63,7 @@ export function metrics({ store, deliveries, clock, dataDirectory }: MetricsOpti
     labelNames: ["model"],
     registers,
   });
+  for (const model of models) deadLetters.inc({ model }, 0);
   const lost = new Counter({ name: "inferq_leases_lost_total", help: "Leases that ran out.", registers });
   const sweepsFailed = new Counter({
     name: "inferq_sweeps_failed_total",
