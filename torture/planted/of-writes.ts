@@ -41,7 +41,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
         replace:
           "const operations = this.#inFlight.map(({ operation }) => operation);\n" +
           "      const ends = operations.filter(([kind]) => kind === 3); // COMPLETE\n" +
-          "      this.#hooks.committed(ends.map((operation) => ({ operation, answer: true })));",
+          "      if (ends.length > 0) this.#hooks.committed(ends.map((operation) => ({ operation, answer: true })));",
       },
     ],
   },
