@@ -23,11 +23,11 @@ export interface Life {
   readonly ended: Promise<void>;
 }
 
-/** Runners end when their server does: the guard needs no more than a turn of the scheduler, and the machine is busy. */
-const RUNNERS_GONE_MS = 10_000;
+/** Runners end when their server does: the guard needs no more than some turns of the scheduler, and the machine is busy. */
+const RUNNERS_GONE_MS = 30_000;
 
 /** A start that takes longer is none: the machine is busy, but not so busy. */
-const START_MS = 60_000;
+const START_MS = 180_000;
 
 /** How a server may end that was told to. One that was killed may have stopped just before; one that was stopped, not yet have heeded signals. */
 const WAYS: Readonly<Record<"kill" | "stop" | "none", readonly (number | NodeJS.Signals)[]>> = {

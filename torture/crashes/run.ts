@@ -33,7 +33,7 @@ export interface Wish {
   readonly ms: number;
   /** The blows, one after the other; if not given they come by chance, until the time is over. */
   readonly blows?: readonly string[];
-  /** How long what was begun has to end, ms. */
+  /** How long what was begun has to end, at most, ms. */
   readonly peaceMs: number;
   readonly clients: number;
   /** Requests in the long queue. */
@@ -52,6 +52,8 @@ export interface Outcome {
   readonly problems: string | null;
 }
 
+/** The long queue expires so long after the last blow, ms. */
+const BACKLOG_OUTLIVES_MS = 10_000;
 /** Between two lines that tell how it goes, ms. */
 const PROGRESS_MS = 5_000;
 /** Between two looks at how many are unfinished, ms. */
@@ -66,7 +68,7 @@ export async function run(args: readonly string[]): Promise<boolean> {
   if (!(minutes > 0) || !Number.isInteger(seed))
     throw new Error("--minutes must be a number above 0, and --seed a whole number.");
   console.log(`seed ${seed}, ${minutes} minutes`);
-  const size = { peaceMs: 45_000, clients: 40, backlog: Math.min(20_000, Math.ceil(minutes * 4_000)) };
+  const size = { peaceMs: 120_000, clients: 40, backlog: Math.min(20_000, Math.ceil(minutes * 4_000)) };
   const { table, problems } = await torture({ seed, ms: minutes * 60_000, ...size, tell: (line) => console.log(line) });
   console.log(table);
   if (problems !== null) console.log(problems);
@@ -145,7 +147,7 @@ async function strike(
   const load = Promise.all([
     ...Array.from({ length: wish.clients }, (_, number) => client(world, number)),
     watcher(world),
-    fillBacklog(world, wish.backlog, until + wish.peaceMs / 4),
+    fillBacklog(world, wish.backlog, until + BACKLOG_OUTLIVES_MS),
     keyKeeper(world, directory, CONFIG),
   ]);
   load.catch(() => {}); // whoever waits for it below hears of it
