@@ -17,6 +17,7 @@ import { limiter } from "../../../packages/server/src/gateway/limits.ts";
 import { listRoute } from "../../../packages/server/src/gateway/list.ts";
 import type { GatewayOptions } from "../../../packages/server/src/gateway/options.ts";
 import { requestRoutes } from "../../../packages/server/src/gateway/requests.ts";
+import { rerunner } from "../../../packages/server/src/gateway/rerun.ts";
 import { retryRoute } from "../../../packages/server/src/gateway/retry.ts";
 import { submitOptions } from "../../../packages/server/src/gateway/submit-options.ts";
 import { webhookWish } from "../../../packages/server/src/gateway/webhook-wish.ts";
@@ -75,7 +76,7 @@ export function simulatedGateway(options: GatewayOptions, closing: () => boolean
   listRoute(app, context);
   deliveryRoutes(app, context);
   deleteRoute(app, context);
-  retryRoute(app, context, enqueue, closing);
+  retryRoute(app, context, rerunner(context, enqueue), closing);
   fileRoutes(app, context);
 
   const submit = async ({ caller, model: name, headers = {}, query = {}, fields = {} }: Call): Promise<Answer> => {

@@ -3,12 +3,12 @@
  * could no more be taken back: an answer when it leaves the server, a webhook when it reaches its receiver.
  */
 import type { Clock } from "../../../packages/server/src/core/clock.ts";
-import { CRASH_RETRY_DELAYS_MS, MODEL_RETRY_DELAYS_MS } from "../../../packages/server/src/core/transition.ts";
+import { DEFAULT_RETRIES } from "../../../packages/server/src/core/transition.ts";
 import { machine } from "../machine.ts";
 import { LeaseBook } from "./lease-book.ts";
 
 /** Runs that a request may have, releases aside: all but the last of each kind are tried again. */
-const MOST_RUNS = CRASH_RETRY_DELAYS_MS.length + MODEL_RETRY_DELAYS_MS.length + 1;
+const MOST_RUNS = DEFAULT_RETRIES.crashes + DEFAULT_RETRIES.errors + 1;
 
 /** How a request ended, as far as one telling tells. Null: it does not. */
 export interface Outcome {
