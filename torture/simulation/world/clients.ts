@@ -219,24 +219,21 @@ export class Clients {
       due.cancel();
       resolve(answer);
     };
-    const arrive = (): void => {
+    const arrive = async ({ process, clock, call: ask }: SimulatedServer): Promise<void> => {
       if (this.isQuiet) return;
-      const { process, clock } = server!;
-      // What the process that dies in this step would have said, nobody hears.
-      void server!.call(call).then((answer) => {
-        if (!process.lives) return;
-        told(answer, clock.now());
-        if (random.chance(lost)) ledger.count("answer lost");
-        else machine().send(client, 5 * random.next(), () => answered(answer));
-      });
+      const answer = await ask(call);
+      if (!process.lives) return; // what it would have said when it died in this very step, nobody hears
+      told(answer, clock.now());
+      if (random.chance(lost)) ledger.count("answer lost");
+      else machine().send(client, 5 * random.next(), () => answered(answer));
     };
     if (server === null) {
       machine().after(REFUSED_MS, () => answered({ status: 503, code: null, id: null, isReplay: false, body: "" }));
       return promise;
     }
     if (random.chance(lost)) return promise;
-    machine().send(server.process, 5 * random.next(), arrive);
-    if (random.chance(twice)) machine().send(server.process, 50 * random.next(), arrive);
+    machine().send(server.process, 5 * random.next(), () => void arrive(server));
+    if (random.chance(twice)) machine().send(server.process, 50 * random.next(), () => void arrive(server));
     return promise;
   }
 }

@@ -1,6 +1,6 @@
 /** The gateway's own routes, called without HTTP: what a call comes with in, what it is answered out. */
 import { EventEmitter } from "node:events";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { FastifyInstance } from "fastify";
 import { InferqError } from "../../../packages/server/src/core/errors.ts";

@@ -36,28 +36,25 @@ export class Nemesis {
 
   /** Starts a server in a new process. */
   start(): void {
-    const { ledger } = this.#world;
     const process = new Process("server");
     this.#process = process;
-    machine().as(process, () => {
-      machine().after(1, () => {
-        startSimulated(this.#world, process).then(
-          (server) => {
-            if (!process.lives) return;
-            ledger.count("start");
-            this.#server = server;
-          },
-          (error: unknown) => {
-            if (!process.lives) return;
-            ledger.count("start failed");
-            machine().detail(() => String((error as Error).stack));
-            if (machine().time > this.#faultyUntil && this.isQuiet)
-              ledger.fail(`a server does not start: ${String(error)}`);
-            this.#die("kill");
-          },
-        );
-      });
-    });
+    machine().as(process, () => machine().after(1, () => void this.#startIn(process)));
+  }
+
+  async #startIn(process: Process): Promise<void> {
+    const { ledger } = this.#world;
+    try {
+      const server = await startSimulated(this.#world, process);
+      if (!process.lives) return;
+      ledger.count("start");
+      this.#server = server;
+    } catch (error) {
+      if (!process.lives) return;
+      ledger.count("start failed");
+      machine().detail(() => String((error as Error).stack));
+      if (this.isQuiet) ledger.fail(`a server does not start: ${String(error)}`);
+      this.#die("kill");
+    }
   }
 
   /** Called between any two steps: perhaps something happens now. */
@@ -82,26 +79,25 @@ export class Nemesis {
     this.#server = null;
     this.#isStopping = true;
     ledger.count("stop");
-    machine().as(server.process, () =>
-      machine().after(0, () => {
-        server.stop().then(
-          () => {
-            if (!server.process.lives) return;
-            ledger.leases.stopped();
-            this.#die("kill", "stopped");
-          },
-          (error: unknown) => {
-            if (server.process.lives) ledger.fail(`a server does not stop: ${String(error)}`);
-          },
-        );
-      }),
-    );
+    machine().as(server.process, () => machine().after(0, () => void this.#stopped(server)));
     machine().as(this.#self, () =>
       machine().after(LONGEST_WAIT_MS, () => {
         if (server.process.lives && this.#process === server.process)
           ledger.fail("a server did not stop within ten minutes");
       }),
     );
+  }
+
+  async #stopped(server: SimulatedServer): Promise<void> {
+    const { ledger } = this.#world;
+    try {
+      await server.stop();
+    } catch (error) {
+      if (server.process.lives) ledger.fail(`a server does not stop: ${String(error)}`);
+    }
+    if (!server.process.lives) return;
+    ledger.leases.stopped();
+    this.#die("kill", "stopped");
   }
 
   /** No more trouble: what is broken is whole again. A server starts, if there is none. */

@@ -25,7 +25,7 @@ interface Rest {
 
 export async function comeToRest(rest: Rest): Promise<void> {
   const { ledger } = rest;
-  const stages = [
+  const stages: (() => void | Promise<void>)[] = [
     () => finishWork(rest),
     () => checkRows(rest),
     () => leap(rest, UNTIL_TIDY_MS),

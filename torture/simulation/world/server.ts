@@ -193,9 +193,9 @@ function within(other: Process, work: () => Promise<void>): Promise<void> {
 /** Warnings and errors are told; what is told of more than that costs too much. */
 function loggerOf(ledger: Ledger): Logger {
   const tell = (fields: object, message: string): void => {
-    const { err, request } = fields as { readonly err?: unknown; readonly request?: string };
+    const { err, request } = fields as { readonly err?: Error; readonly request?: string };
     ledger.count(`log: ${message}`);
-    machine().detail(() => `${request ?? ""} ${err === undefined ? "" : String(err)}`);
+    machine().detail(() => `${request ?? ""} ${err?.stack ?? ""}`);
   };
   const silent = (): void => undefined;
   const logger = { debug: silent, info: silent, warn: tell, error: tell, isLevelEnabled: () => false };
