@@ -6,10 +6,10 @@ import { whyNoShim } from "../../torture/power/shim.ts";
 const reason = await whyNoShim();
 
 describe.skipIf(reason !== undefined)(`a real server whose disk loses its power (${reason ?? "here it can"})`, () => {
-  test("knows on what is left all that anybody was told, eight times over", async () => {
-    const reports = await line({ seed: 1, lives: 1, losses: 8, stories: 39 });
+  test("knows on what is left all that anybody was told, six times over", async () => {
+    const reports = await line({ seed: 1, lives: 1, losses: 6, stories: 26 });
     expect(broken(reports)).toEqual([]);
-    expect(reports).toHaveLength(8);
+    expect(reports).toHaveLength(6);
   }, 180_000);
 
   test("loses what a disk lied about: the check finds it", async () => {

@@ -27,6 +27,8 @@ export class Caller {
   readonly #webhookUrl: string;
   /** How far the log has come. */
   readonly #now: () => number;
+  /** How long each submit took that was taken, ms. */
+  readonly submitMs: number[] = [];
 
   constructor(base: string, known: Known, webhookUrl: string, now: () => number) {
     this.#base = base;
@@ -48,6 +50,7 @@ export class Caller {
       picture === "form" ? await form(work) : { body: JSON.stringify(input), headers: JSON_TYPE };
     const keyHeader = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
     const answer = await this.#ask({ method: "POST", path, body, headers: { ...headers, ...keyHeader } });
+    this.submitMs.push(answer.answeredAt - answer.askedAt);
     return this.#submitted(fields(answer).request_id as string, {
       work,
       hasPicture: picture !== "none",

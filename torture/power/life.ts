@@ -1,7 +1,7 @@
 /** One life of a real server on a disk that is watched: from its start on what a power loss has left to the loss of everything. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
@@ -42,7 +42,11 @@ export interface Life {
   readonly replay: Replay;
   readonly log: Buffer;
   /** What clients were refused and should not have been, and whatever else should not have been. */
-  readonly faults: readonly string[];
+  readonly faults: string[];
+  /** How long the submits took, ms, in their order. */
+  readonly submitMs: readonly number[];
+  /** Runs that were ended because their lease was gone. */
+  readonly leasesLost: number;
 }
 
 /** How long an episode is, ms: shorter than what runs is tried again. */
@@ -74,7 +78,8 @@ export async function live(options: LifeOptions): Promise<Life> {
   receiver.hangUp();
   const log = disk.log();
   rmSync(root, { recursive: true, force: true, maxRetries: 10 });
-  return { replay, log, faults };
+  const leasesLost = readFileSync(join(directory, "output"), "utf8").split("lease lost; its run is ended").length - 1;
+  return { replay, log, faults, submitMs: caller.submitMs, leasesLost };
 
   /** An episode under load. What is refused meanwhile is refused with 503, and soon after it nothing is any more. */
   async function suffer(episode: Trouble): Promise<string[]> {

@@ -21,6 +21,8 @@ export interface LineOptions {
   readonly trouble?: Trouble;
   /** Whether each life has a while in which the disk fails. */
   readonly episodes?: boolean;
+  /** Whether a lease that is lost is a fault: on a machine that has time for the server it is. */
+  readonly keepsLeases?: boolean;
   /** More of the environment of the servers that lose their power. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether it ends with the first loss that broke a promise. */
@@ -63,6 +65,7 @@ export async function line(options: LineOptions): Promise<LossReport[]> {
         [0, 0],
         [0, 3],
         [5, 20],
+        [20, 200],
       ] as const),
     };
     const home = join(directory, `life-${life}`);
@@ -73,6 +76,8 @@ export async function line(options: LineOptions): Promise<LossReport[]> {
       replay,
       log,
       faults: troubles,
+      submitMs,
+      leasesLost,
     } = await live({
       library,
       directory: home,
@@ -85,9 +90,12 @@ export async function line(options: LineOptions): Promise<LossReport[]> {
       ...(options.env !== undefined && { env: options.env }),
       ...(episode !== undefined && { episode }),
     });
-    tell(`life ${life} ${JSON.stringify({ ...trouble, episode })}: ${known.requests.size} requests known`);
-    if (troubles.length > 0) reports.push({ seed: lifeSeed, life, cut: log.length, faults: troubles, directory: home });
+    tell(
+      `life ${life} ${JSON.stringify({ ...trouble, episode })}: ${known.requests.size} requests known; half of the submits took ${middle(submitMs)} ms, none more than ${Math.max(...submitMs)}; leases lost: ${leasesLost}`,
+    );
+    if (options.keepsLeases === true && leasesLost > 0) troubles.push(`${leasesLost} leases were lost`);
     for (const sentence of troubles) tell(`life ${life}: ${sentence}`);
+    if (troubles.length > 0) reports.push({ seed: lifeSeed, life, cut: log.length, faults: troubles, directory: home });
     const cuts = drawCuts(log, known, losses, random);
     for (const [index, cut] of cuts.entries()) {
       replay.goTo(log, cut);
@@ -120,4 +128,8 @@ function drawCuts(log: Buffer, known: Known, count: number, random: Random): num
   const told = known.places();
   const cuts = Array.from({ length: count }, (_, index) => random.pick(index % 2 === 0 ? told : anywhere));
   return cuts.sort((a, b) => a - b);
+}
+
+function middle(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
 }
