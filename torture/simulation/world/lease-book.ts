@@ -16,7 +16,7 @@ export class LeaseBook {
   readonly #present = new Map<string, Held>();
   /** Request → when its run was told to have crashed. */
   readonly #crashed = new Map<string, number>();
-  /** Whether the server that was opened last has not stopped cleanly. */
+  /** Whether a server has opened its store and was not told to stop. */
   #isOpen = false;
 
   constructor(fail: (promise: string) => void) {
@@ -31,8 +31,8 @@ export class LeaseBook {
     this.#crashed.clear();
   }
 
-  /** It has stopped as it should. */
-  stopped(): void {
+  /** It is told to stop: whenever it ends from now on, it may have said that it did so as it should. */
+  stopping(): void {
     this.#isOpen = false;
   }
 

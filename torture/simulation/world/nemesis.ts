@@ -79,6 +79,7 @@ export class Nemesis {
     this.#server = null;
     this.#isStopping = true;
     ledger.count("stop");
+    ledger.leases.stopping();
     machine().as(server.process, () => machine().after(0, () => void this.#stopped(server)));
     machine().as(this.#self, () =>
       machine().after(LONGEST_WAIT_MS, () => {
@@ -96,7 +97,6 @@ export class Nemesis {
       if (server.process.lives) ledger.fail(`a server does not stop: ${String(error)}`);
     }
     if (!server.process.lives) return;
-    ledger.leases.stopped();
     this.#die("kill", "stopped");
   }
 
