@@ -41,11 +41,10 @@ export default defineModel({
       return "worked";
     }
     while (!existsSync(join(input.directory, "go"))) await pause(LOOK_MS);
-    const isSure = lines(killed).length < LIVES_WITH_COMPANY;
-    for (let look = 0; isSure || look < LOOKS; look++) {
-      if (working(tally) >= (isSure ? input.neighbours! : 1)) break;
+    const hasCompany = lines(killed).length < LIVES_WITH_COMPANY;
+    const neighbours = hasCompany ? input.neighbours! : 1;
+    for (let looks = hasCompany ? Infinity : LOOKS; looks > 0 && working(tally) < neighbours; looks--)
       await pause(LOOK_MS);
-    }
     appendFileSync(killed, `${working(tally)}\n`);
     process.kill(process.ppid, "SIGKILL"); // the server; its guard ends all other processes
     process.kill(process.pid, "SIGKILL");

@@ -125,12 +125,14 @@ export function memoryStore({ clock, retriesOf }: MemoryStoreOptions): StoreDriv
     return turns.get(lane) ?? 0;
   }
 
+  function byTurn(a: Row, b: Row): number {
+    return b.request.priority - a.request.priority || turnOf(laneOf(a.request)) - turnOf(laneOf(b.request));
+  }
+
   /** The first in the order of leases: by priority, then by the turns of the keys; or by age alone. */
   function takeFirst(waiting: Row[], model: string): Row {
     const leases = (leasesOf.get(model) ?? 0) + 1;
     leasesOf.set(model, leases);
-    const turn = ({ request }: Row): number => turnOf(laneOf(request));
-    const byTurn = (a: Row, b: Row): number => b.request.priority - a.request.priority || turn(a) - turn(b);
     waiting.sort((a, b) => (leases % OLDEST_EVERY === 0 ? 0 : byTurn(a, b)) || byId(a, b));
     const first = waiting.shift()!;
     turns.set(laneOf(first.request), leases);
