@@ -96,6 +96,8 @@ export function buildGateway(options: GatewayOptions): FastifyInstance {
     frameworkErrors: onError,
     serverFactory: (route) => {
       const answer: RequestListener = (request, response) => {
+        // There is no other protocol here. Node loses what came in one packet with the wish for one: so this is the last call.
+        if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
         // While closing, every answer ends its connection: the router sees to that.
         const isAnswered =
           !closing &&

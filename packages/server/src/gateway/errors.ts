@@ -34,7 +34,8 @@ export class ExpiredError extends InferqError {
 export function failer(logger: Logger, audit: Pick<Audit, "refused">, limitBytes: number): Fail {
   return (error, request, response, route) => {
     const known = asInferqError(error, request, limitBytes);
-    if (known !== error && known.status >= 500)
+    // Whoever goes away in the middle of an answer cuts it off: no fault of anybody's.
+    if (known !== error && known.status >= 500 && !response.destroyed)
       logger.error({ err: error, method: request.method, route }, "an answer failed");
     if (known instanceof RefusedKeyError) audit.refused(known, request);
     sendError(known, request, response);
@@ -63,14 +64,42 @@ function sendError(error: InferqError, request: IncomingMessage, response: Serve
   response.end(body);
 }
 
-/** Answers what is no HTTP at all, or came too slowly; there is no request to answer through. */
+/**
+ * Answers what is no HTTP at all, or came too slowly; there is no request to answer through. What came before it on
+ * the connection is answered first: its client would take this answer for that one.
+ */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  const known = clientError(error.code);
+  // What comes behind is no HTTP either, and would be told once more.
+  if (given.has(socket)) return;
+  given.add(socket);
+  whenAnswered(socket, () => refuse(error.code, socket));
+}
+
+/** Connections that have been given up. */
+const given = new WeakSet<Duplex>();
+
+/** Calls `then` when all that came whole on `socket` is answered. */
+function whenAnswered(socket: Duplex, then: () => void): void {
+  const answer = answerOn(socket);
+  if (!answer?.req.complete) return then();
+  answer.once("close", () => whenAnswered(socket, then));
+}
+
+/** The answer under way. Node tells it nowhere else; its own handler of these errors looks there too. */
+function answerOn(socket: Duplex): ServerResponse | null | undefined {
+  return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage;
+}
+
+function refuse(code: string | undefined, socket: Duplex): void {
+  // One that was answered before its body had come ends with its connection.
+  if (!socket.writable || answerOn(socket)?.headersSent === true) return void socket.destroy();
+  const known = clientError(code);
   const body = errorBody(known.message);
   socket.end(
     `HTTP/1.1 ${known.status} ${STATUS_TEXT[known.status] ?? "Bad Request"}\r\nContent-Type: ${JSON_TYPE}\r\n` +
-      `X-Error-Code: ${known.code}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `X-Error-Code: ${known.code}\r\nCache-Control: no-store\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
 

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { once } from "node:events";
 import { text as textOf } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Gateway, startGateway } from "./harness.ts";
+import { type Gateway, KEY, startGateway } from "./harness.ts";
 
 let gateway: Gateway;
 beforeAll(async () => {
@@ -59,4 +59,35 @@ test("a path with a name that is too long is not repeated", async () => {
   const answer = await gateway.call("GET", `/v2/requests/${"x".repeat(9_000)}`);
   expect([answer.status, answer.headers["x-error-code"]]).toEqual([400, "bad_request"]);
   expect(answer.json()).toEqual({ error: "A part of the path is longer than any name there is here." });
+});
+
+const auth = `Host: x\r\nx-api-key: ${KEY}\r\n`;
+const statuses = (text: string): string[] => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status!);
+
+test("a wish for another protocol is the last call on its connection: what came in one packet with it is lost", async () => {
+  const wish = `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`;
+  const answer = await exchange(wish + `GET /v2/models HTTP/1.1\r\n${auth}\r\n`);
+  expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*connection: close/i);
+  expect(statuses(answer)).toEqual(["200"]);
+});
+
+test("what is no HTTP is answered behind what came before it, not in its place", async () => {
+  const submit = `POST /v1/words HTTP/1.1\r\n${auth}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`;
+  const queued = new Promise<void>((resolve) => {
+    gateway.store.onWake?.((wake) => wake.type === "queued" && resolve());
+  });
+  const answering = exchange(`${submit}no HTTP\r\n\r\n`);
+  await queued;
+  await gateway.complete("words", { kind: "text", text: "Hello.", reasoning: null });
+  const answer = await answering;
+  expect(statuses(answer)).toEqual(["200", "400"]);
+  expect(answer).toMatch(/"output":"Hello\."[^]*X-Error-Code: bad_request[^]*Cache-Control: no-store/);
+});
+
+test("a body that breaks off is answered, and its connection ends", async () => {
+  const socket = connect(gateway.port, "127.0.0.1");
+  socket.end(
+    `POST /v2/words HTTP/1.1\r\n${auth}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{`,
+  );
+  expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 400 [^]*X-Error-Code: bad_request/);
 });
