@@ -130,7 +130,7 @@ export class InferqError extends Error {
   readonly status: number;
 
   constructor(code: ErrorCode, values: Readonly<Record<string, string | number>> = {}, options?: ErrorOptions) {
-    super(sentence(code, values), options);
+    super(sentence(code, values).toWellFormed(), options); // a client's text may end in half a character
     this.name = "InferqError";
     this.code = code;
     this.status = ERRORS[code].status;

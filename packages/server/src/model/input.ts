@@ -4,6 +4,7 @@
  */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import { InferqError } from "../core/errors.ts";
+import { bounded, TookTooLong } from "./bounded.ts";
 import { coerce, isSchema } from "./coerce.ts";
 import type { JsonSchema } from "./model.ts";
 
@@ -16,11 +17,23 @@ export interface CheckedInput {
 export type InputCheck = (fields: Readonly<Record<string, unknown>>) => CheckedInput;
 
 const MAX_SHOWN = 60;
+/** Of a list of values that may be. */
+const MAX_CHOICES = 20;
+/** Values of an `enum` that are compared one by one with each of what may be many. */
+const FEW_CHOICES = 100;
+/** From its start, and with nothing that could be matched in two ways: it takes as long as the text is. */
+const PLAIN_PATTERN = /^\^(?:[^()|*+?{}\\]|\\[^\dk])*(?:[*+?]|\{\d+(?:,\d*)?\})?\$?$/;
 
 /** Makes the check of one model's input. Throws `InferqError` `invalid_input` with a sentence on the field at fault. */
 export function inputCheck(schema: JsonSchema): InputCheck {
   const validate = compile(schema);
   const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
+  const check = (known: Record<string, unknown>): Record<string, unknown> => {
+    const input = coerce(known, schema) as Record<string, unknown>;
+    if (validate(input)) return input;
+    throw new InferqError("invalid_input", { detail: describe(validate.errors?.[0], input) });
+  };
+  const inTime = mayTakeLong(schema) ? boundedCheck(check) : check;
   return (fields) => {
     const known: Record<string, unknown> = {};
     const unknown: string[] = [];
@@ -28,12 +41,35 @@ export function inputCheck(schema: JsonSchema): InputCheck {
       if (Object.hasOwn(properties, name)) known[name] = fields[name];
       else unknown.push(name);
     }
-    const input = coerce(known, schema) as Record<string, unknown>;
-    if (!validate(input)) {
-      throw new InferqError("invalid_input", { detail: describe(validate.errors?.[0], input) });
-    }
-    return { input, unknown };
+    return { input: inTime(known), unknown };
   };
+}
+
+function boundedCheck<T, R>(check: (value: T) => R): (value: T) => R {
+  return (value) => {
+    try {
+      return bounded(() => check(value));
+    } catch (error) {
+      if (!(error instanceof TookTooLong)) throw error;
+      const detail = "The input takes too long to be held against the model's schema. Send shorter texts and lists.";
+      throw new InferqError("invalid_input", { detail });
+    }
+  };
+}
+
+/**
+ * Whether `schema` has a keyword whose check can take much longer than its input is long: a pattern that may
+ * backtrack, or one that compares everything with everything.
+ */
+function mayTakeLong(schema: unknown): boolean {
+  if (Array.isArray(schema)) return schema.some(mayTakeLong);
+  if (!isSchema(schema)) return false;
+  const { pattern, patternProperties, uniqueItems, enum: choices } = schema;
+  if (typeof pattern === "string" && !PLAIN_PATTERN.test(pattern)) return true;
+  if (isSchema(patternProperties) && !Object.keys(patternProperties).every((one) => PLAIN_PATTERN.test(one)))
+    return true;
+  if (uniqueItems === true || (Array.isArray(choices) && choices.length > FEW_CHOICES)) return true;
+  return Object.values(schema).some(mayTakeLong);
 }
 
 /** Compiles a model's schema. Throws, with ajv's sentence, when that is not possible. */
@@ -70,7 +106,7 @@ function expected(error: ErrorObject): string {
     case "type":
       return [params["type"]].flat().map(article).join(" or ");
     case "enum":
-      return `one of ${(params["allowedValues"] as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`;
+      return `one of ${choices(params["allowedValues"] as unknown[])}`;
     case "const":
       return JSON.stringify(params["allowedValue"]);
     case "minimum":
@@ -96,10 +132,16 @@ function expected(error: ErrorObject): string {
     case "pattern":
       return `a string that matches ${params["pattern"]}`;
     case "additionalProperties":
-      return `an object without the field ${JSON.stringify(params["additionalProperty"])}`;
+      return `an object without the field ${shown(params["additionalProperty"])}`;
     default:
       return `valid: it ${message ?? `breaks "${keyword}"`}`;
   }
+}
+
+function choices(values: readonly unknown[]): string {
+  const shown = values.slice(0, MAX_CHOICES).map((value) => JSON.stringify(value));
+  if (values.length > MAX_CHOICES) shown.push(`or ${values.length - MAX_CHOICES} others`);
+  return shown.join(", ");
 }
 
 const ARTICLES: Readonly<Record<string, string>> = {
@@ -121,9 +163,9 @@ function fieldName(pointer: string): string {
   let name = "";
   for (const part of parts(pointer)) {
     if (/^\d+$/.test(part)) name += `[${part}]`;
-    else name += name === "" ? part : `.${part}`;
+    else name += `${name === "" ? "" : "."}${part.slice(0, MAX_SHOWN)}`; // the client's own, perhaps
   }
-  return name;
+  return name.length > 4 * MAX_SHOWN ? `${name.slice(0, 4 * MAX_SHOWN)}…` : name;
 }
 
 function valueAt(input: unknown, pointer: string): unknown {
