@@ -1,6 +1,6 @@
 /** `POST /v1/{model}`: the same queued request, awaited (in-practice, "Synchronous V1"). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { InferqError } from "../core/errors.ts";
+import { type ErrorCode, InferqError } from "../core/errors.ts";
 import type { Request } from "../core/request.ts";
 import { resultBody } from "../wire/bodies.ts";
 import { base64Body, syncFile } from "../wire/sync.ts";
@@ -38,7 +38,7 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     await waiter.finished(id, settings.syncTimeoutSeconds * 1000, reply.raw);
     const done = await ownRequest(context, request.raw, "submit", id);
     countReading(context, done, reply.raw);
-    if (done.status === "FAILED") throw new InferqError("sync_run_failed", { detail: done.failure?.message ?? "" });
+    if (done.status === "FAILED") throw failedRun(done);
     if (done.status !== "COMPLETED") {
       if (waiter.stopped) throw new InferqError("sync_stopped", { id });
       throw new InferqError("sync_timeout", { id, seconds: settings.syncTimeoutSeconds });
@@ -47,6 +47,32 @@ export function syncRoute(app: FastifyInstance, context: GatewayContext, accept:
     await sendOutput(reply, done, base, base64, context);
     return reply;
   });
+}
+
+/** Failures that come of what was asked: an input that could not be fetched or read, a limit that the caller set, its own cancel. */
+const OF_THE_CALLER: ReadonlySet<ErrorCode> = new Set([
+  "invalid_input",
+  "input_blocked",
+  "input_unreachable",
+  "media_too_large",
+  "start_timeout",
+  "cancelled",
+]);
+
+/** What comes of the caller's own wish is its error, as an input that is refused at once. */
+function failedRun({ failure, runTimeoutMs }: Pick<Request, "failure" | "runTimeoutMs">): InferqError {
+  if (failure === null) return new InferqError("sync_run_failed", { detail: "" });
+  const { code, message } = failure;
+  const isOwn = OF_THE_CALLER.has(code) || (code === "run_timeout" && runTimeoutMs !== null);
+  return isOwn ? new RefusedRun(code, message) : new InferqError("sync_run_failed", { detail: message });
+}
+
+/** Its sentence is the failure's own. */
+class RefusedRun extends InferqError {
+  constructor(code: ErrorCode, sentence: string) {
+    super(code);
+    this.message = sentence;
+  }
 }
 
 /** Whether `"base64": true` is in the body and meant for the gateway: not when the model itself has such a field. */

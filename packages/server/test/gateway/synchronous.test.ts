@@ -91,6 +91,24 @@ test("a run that failed is 500 with the model's sentence", async () => {
   expect(answer.headers["x-request-id"]).toBe(id);
 });
 
+test.each([
+  ["input_blocked", 400, "image may not be fetched from 10.0.0.1: it is a private address."],
+  ["invalid_input", 400, "image is damaged."],
+  ["media_too_large", 413, "image is larger than 5 bytes, the most that is taken here."],
+  ["cancelled", 400, "The request was cancelled."],
+] as const)("a run that failed for what was asked is the caller's error: %s is %i", async (code, status, message) => {
+  gateway = await startGateway();
+  const queued = new Promise<void>((resolve) => {
+    gateway.store.onWake?.((wake) => wake.type === "queued" && resolve());
+  });
+  const answering = gateway.call("POST", "/v1/words", {});
+  await queued;
+  await gateway.fail("words", { code, message });
+  const answer = await answering;
+  expect([answer.status, answer.headers["x-error-code"]]).toEqual([status, code]);
+  expect(answer.json()).toEqual({ error: message });
+});
+
 test("an input that does not fit is 400, and nothing is queued", async () => {
   gateway = await startGateway();
   const answer = await gateway.call("POST", "/v1/picture", { prompt: 1 });
