@@ -51,6 +51,15 @@ test("the OpenAPI document has every model with its schema, and refers to nothin
   }
 });
 
+test("whoever reaches the server under another name reads that name", async () => {
+  for (const path of ["/openapi.json", "/docs"]) {
+    const { text } = await send(gateway.port, "GET", path, { host: "other.example" });
+    expect(text).toContain("http://other.example");
+    expect(text).not.toContain(gateway.base);
+    expect(text).not.toContain("base.invalid");
+  }
+});
+
 test("the documented paths are the routes, in docs/reference/http.md and in the OpenAPI document", async () => {
   const page = await readFile(new URL("../../../../docs/reference/http.md", import.meta.url), "utf8");
   const onPage = [...page.matchAll(/^\| `([A-Z]+) (\/[^`]*)` \|/gm)].map(([, method, path]) => `${method} ${path}`);
