@@ -5,7 +5,7 @@ import { InferqError } from "../core/errors.ts";
 import type { JsonSchema } from "../model/model.ts";
 import type { AllowPrivate } from "../net/address.ts";
 import { judgeUrl } from "../net/guard.ts";
-import { mapMedia } from "./media.ts";
+import { mapMedia, mediaFields } from "./media.ts";
 import { decodeBase64, decodeDataUri } from "./text-forms.ts";
 
 /** Media of one input, all its lists together: each is a file to write or to fetch. */
@@ -47,18 +47,29 @@ export async function mapSources(
   context: SourceContext,
   replace: (source: BlobSource | URL, field: string, accept: string) => Promise<unknown>,
 ): Promise<Readonly<Record<string, unknown>>> {
-  let count = 0;
+  checkCount(input, schema);
   const uploads = new Map<unknown, Upload>(context.uploads);
   return await mapMedia(input, schema, async (value, field, accept) => {
-    count += 1;
-    if (count > MAX_MEDIA) {
-      const detail = `${field} is one file too many: a request may have at most ${MAX_MEDIA}.`;
-      throw new InferqError("invalid_input", { detail });
-    }
     const source = uploads.get(value) ?? sourceOf(value, field, context);
     uploads.delete(value); // its file may be moved away
     return await replace(source, field, accept);
   });
+}
+
+/** Before any is taken in: each costs the disk an fsync or two. Throws `invalid_input`. */
+function checkCount(input: Readonly<Record<string, unknown>>, schema: JsonSchema): void {
+  let left = MAX_MEDIA;
+  for (const [name, { list }] of mediaFields(schema)) {
+    const value = input[name];
+    const isList = list && Array.isArray(value);
+    const count = isList ? value.length : value === undefined ? 0 : 1;
+    if (count > left) {
+      const field = isList ? `${name}[${left}]` : name;
+      const detail = `${field} is one file too many: a request may have at most ${MAX_MEDIA}.`;
+      throw new InferqError("invalid_input", { detail });
+    }
+    left -= count;
+  }
 }
 
 function sourceOf(value: unknown, field: string, context: SourceContext): BlobSource | URL {
