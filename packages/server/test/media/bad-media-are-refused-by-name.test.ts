@@ -1,3 +1,4 @@
+import type { BlobStore } from "../../src/blob/blob-store.ts";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -45,6 +46,19 @@ describe("what was expected and what came is said for", () => {
     await using here = await shop();
     const refused = intake({ image_input: [GIF.toString("base64"), "?"] }, SCHEMA, here.context());
     await expect(refused).rejects.toMatchObject({ message: expect.stringMatching(/^image_input\[1\] must be a URL/) });
+  });
+
+  it("a list that is too long, before the first is stored", async () => {
+    await using here = await shop();
+    let stored = 0;
+    const put: BlobStore["put"] = (key, source) => {
+      stored += 1;
+      return here.blobs.put(key, source);
+    };
+    const files = Array<string>(101).fill(GIF.toString("base64"));
+    const refused = intake({ image_input: files }, SCHEMA, here.context({ blobs: { ...here.blobs, put } }));
+    await expect(refused).rejects.toMatchObject({ message: expect.stringMatching(/^image_input\[100\] is one file/) });
+    expect(stored).toBe(0);
   });
 
   it("a list that is too long", async () => {
