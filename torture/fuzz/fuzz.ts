@@ -4,7 +4,7 @@ import { breakOff, comeSlowly, sendLarge } from "./abuse.ts";
 import { comeToRest, growthOf, lookAround } from "./aftermath.ts";
 import type { Case } from "./case.ts";
 import { corpusCases } from "./corpus-cases.ts";
-import { nextCase } from "./generate.ts";
+import { caseFor, nextCase } from "./generate.ts";
 import { startCanary, startNameServer } from "./name-server.ts";
 import { operationsOf } from "./operations.ts";
 import { FuzzedServer } from "./server.ts";
@@ -19,9 +19,11 @@ export interface FuzzOptions {
   readonly isShort: boolean;
 }
 
+/** Of each operation at least so many, whatever chance says. */
+const EACH = 20;
 /** Memory is read after each of so many parts. */
 const PARTS = 12;
-/** Between two parts: until what was sent has been run, MB are read. */
+/** Between a part and the reading: what was sent is run meanwhile. */
 const REST_MS = 2_000;
 
 /** Runs it all; what was wrong is in the session's faults. */
@@ -40,7 +42,8 @@ export async function fuzz({ requests, seed, isShort }: FuzzOptions): Promise<Se
     console.log(`  ${what}: ${session.sent} requests, ${rate}/s, ${server.residentMb ?? "?"} MB`);
   };
   // The pool of threads, the first runners: what is opened once and stays.
-  await session.send(several(200, () => nextCase(session.context)));
+  const each = Array.from({ length: EACH }, () => operations).flat();
+  await session.send(several(each.length, () => caseFor(session.context, each.pop()!)));
   await comeToRest(session, undefined);
   const descriptors = server.descriptors;
 
