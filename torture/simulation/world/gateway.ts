@@ -2,7 +2,6 @@
 import { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { FastifyInstance } from "fastify";
 import { InferqError } from "../../../packages/server/src/core/errors.ts";
 import { requestIds } from "../../../packages/server/src/core/ids.ts";
 import { accepter } from "../../../packages/server/src/gateway/accept.ts";
@@ -22,6 +21,9 @@ import { retryRoute } from "../../../packages/server/src/gateway/retry.ts";
 import { submitOptions } from "../../../packages/server/src/gateway/submit-options.ts";
 import { webhookWish } from "../../../packages/server/src/gateway/webhook-wish.ts";
 import type { ApiKey } from "../../../packages/server/src/store/keys.ts";
+
+/** What the gateway's routes are added to. */
+type FastifyInstance = Parameters<typeof cancelRoute>[0];
 
 /** Under which every client reaches the server. */
 export const BASE = "http://inferq.example";

@@ -1,5 +1,4 @@
 /** A server process on the simulated machine, its parts wired as `startServer` wires them. */
-import type { Logger } from "pino";
 import { fsBlobStore } from "../../../packages/server/src/blob/fs.ts";
 import type { BlobStore } from "../../../packages/server/src/blob/blob-store.ts";
 import { type Clock, systemClock } from "../../../packages/server/src/core/clock.ts";
@@ -21,6 +20,8 @@ import { CATALOG, MODELS, modelStates } from "./models.ts";
 import type { Receivers } from "./receivers.ts";
 import { SimulatedRunner } from "./runner.ts";
 import type { Settings } from "./settings.ts";
+
+type Logger = Parameters<typeof tracedStore>[1]["logger"];
 
 export const DATA = "/data";
 export const FILES = `${DATA}/files`;
