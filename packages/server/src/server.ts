@@ -102,7 +102,10 @@ export async function startServer(config: ResolvedConfig): Promise<Server> {
       get durableLeases() {
         return stored.unclean;
       },
-      isDiskFull: () => disk.isFull,
+      isDiskFull: async () => {
+        await disk.look();
+        return disk.isFull;
+      },
     }),
   );
   const sweeper = opened.use(

@@ -1,4 +1,4 @@
-import { constants, mkdirSync, rmSync } from "node:fs";
+import { constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import { copyFile, link, lstat, open, opendir, rename, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
@@ -38,8 +38,8 @@ export function fsBlobStore(location: string): BlobStore {
       await moveInto(staged, target);
       await syncDirectories(target);
     } catch (error) {
-      // It goes back under the name that it had. Where it was copied it is there still, and neither can be renamed.
-      if ("path" in source) await renameFirst([target, staged], source.path);
+      // It goes back under the name that it had. Where it was copied it is there still, and the copy may be half of it.
+      if ("path" in source && !existsSync(source.path)) await renameFirst([target, staged], source.path);
       await rm(staged, { force: true }).catch(() => undefined); // the next start empties the directory
       throw error;
     }

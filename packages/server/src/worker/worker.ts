@@ -43,8 +43,8 @@ export interface WorkerOptions {
   readonly pollMs?: number;
   /** Leases are durable before their runs begin: after an unclean start, for a while. Looked at before each ask. */
   readonly durableLeases: boolean;
-  /** Whether the disk has less room than it should: then a run that fails may have failed for that. Default never. */
-  readonly isDiskFull?: () => boolean;
+  /** Looks whether the disk has less room than it should: then a run that fails may have failed for that. Default never. */
+  readonly isDiskFull?: () => Promise<boolean>;
 }
 
 /** After a fault of the host no request is leased for this long, ms, and until the disk takes files; doubles up to the second. */
@@ -235,9 +235,10 @@ export class Worker implements AsyncDisposable {
         this.#pauseLeasing();
       },
       isHostToBlame: async (outOfRoom) => {
-        const full = isDiskFull?.() ?? false;
-        if (outOfRoom && full) return true;
-        return (outOfRoom || full) && !(await takesFiles(workDirectory));
+        if (!outOfRoom && !(await isDiskFull?.())) return false;
+        // What the run wrote itself goes first: a request that fills the disk would fill it with each try, for ever.
+        await this.#removeDirectory(lease, directory).catch(() => {});
+        return (outOfRoom && (await isDiskFull?.())) || !(await takesFiles(workDirectory));
       },
       teller: new Teller(events, lease, log),
       onPrinted: (line) => log.debug({ ...about(lease), line }, "model prints"),

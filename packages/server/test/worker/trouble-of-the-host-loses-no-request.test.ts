@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -96,11 +97,30 @@ it("a model that finds no room on a full disk is tried again when there is some,
     throw diskError("ENOSPC");
   });
   let seenFull = true;
-  const isDiskFull = (): boolean => seenFull && !(seenFull = false);
+  const isDiskFull = (): Promise<boolean> => Promise.resolve(seenFull && !(seenFull = false));
   await using opened = await openWorker(writer, { worker: { isDiskFull } });
   const request = await opened.until(await opened.submit(), finished);
   expect(request).toMatchObject({ status: "COMPLETED", attempts: 1, leases: 2 });
   expect(asked).toEqual([true, false]);
+});
+
+it("a request that fills the disk by itself fails after its tries: when what it wrote is gone, there is room", async () => {
+  let huge = "";
+  const filler = modelOf(
+    async (_, { file }) => {
+      huge = file("huge.png").path;
+      await writeFile(huge, "as much as there is room for");
+      throw diskError("ENOSPC");
+    },
+    { output: "image" },
+  );
+  await using opened = await openWorker(filler, { worker: { isDiskFull: () => Promise.resolve(existsSync(huge)) } });
+  const id = await opened.submit();
+  const request = await opened.until(id, (now) => {
+    if (now.notBefore > opened.clock.now()) opened.clock.advance(5_000);
+    return now.leases > 3 || finished(now);
+  });
+  expect(request).toMatchObject({ status: "FAILED", attempts: 3, failure: { code: "retries_exhausted" } });
 });
 
 it("a model that finds no room where the disk has some fails after its tries", async () => {
