@@ -115,12 +115,14 @@ export function simulatedGateway(options: GatewayOptions, closing: () => boolean
 }
 
 /** Keeps the handlers that routes are registered with: the last argument. */
-function registrar(handlers: Map<string, Handler>): FastifyInstance {
+function registrar(handlers: Map<string, Handler>): Parameters<typeof cancelRoute>[0] {
   const method =
     (name: string) =>
     (path: string, ...rest: Handler[]): void =>
       void handlers.set(`${name} ${path}`, rest.at(-1)!);
-  return { get: method("GET"), post: method("POST"), delete: method("DELETE") } as unknown as FastifyInstance;
+  return { get: method("GET"), post: method("POST"), delete: method("DELETE") } as unknown as Parameters<
+    typeof cancelRoute
+  >[0];
 }
 
 /** As much of Fastify's reply as the routes use. */

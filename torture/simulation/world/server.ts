@@ -2,6 +2,7 @@
 import { fsBlobStore } from "../../../packages/server/src/blob/fs.ts";
 import type { BlobStore } from "../../../packages/server/src/blob/blob-store.ts";
 import { type Clock, systemClock } from "../../../packages/server/src/core/clock.ts";
+import type { GatewayOptions } from "../../../packages/server/src/gateway/options.ts";
 import { materialize } from "../../../packages/server/src/media/materialize.ts";
 import { openKeys } from "../../../packages/server/src/server/open-keys.ts";
 import type { KeyStore } from "../../../packages/server/src/store/keys.ts";
@@ -192,7 +193,7 @@ function within(other: Process, work: () => Promise<void>): Promise<void> {
 }
 
 /** Warnings and errors are told; what is told of more than that costs too much. */
-function loggerOf(ledger: Ledger): Logger {
+function loggerOf(ledger: Ledger): GatewayOptions["logger"] {
   const tell = (fields: object, message: string): void => {
     const { err, request } = fields as { readonly err?: Error; readonly request?: string };
     ledger.count(`log: ${message}`);
@@ -200,5 +201,5 @@ function loggerOf(ledger: Ledger): Logger {
   };
   const silent = (): void => undefined;
   const logger = { debug: silent, info: silent, warn: tell, error: tell, isLevelEnabled: () => false };
-  return logger as unknown as Logger;
+  return logger as unknown as GatewayOptions["logger"];
 }
