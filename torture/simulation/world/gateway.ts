@@ -115,7 +115,7 @@ export function simulatedGateway(options: GatewayOptions, closing: () => boolean
 }
 
 /** Keeps the handlers that routes are registered with: the last argument. */
-function registrar(handlers: Map<string, Handler>): Parameters<typeof cancelRoute>[0] {
+function registrar(handlers: Map<string, Handler>): FastifyInstance {
   const method =
     (name: string) =>
     (path: string, ...rest: Handler[]): void =>

@@ -193,7 +193,7 @@ function within(other: Process, work: () => Promise<void>): Promise<void> {
 }
 
 /** Warnings and errors are told; what is told of more than that costs too much. */
-function loggerOf(ledger: Ledger): GatewayOptions["logger"] {
+function loggerOf(ledger: Ledger): Logger {
   const tell = (fields: object, message: string): void => {
     const { err, request } = fields as { readonly err?: Error; readonly request?: string };
     ledger.count(`log: ${message}`);
@@ -201,5 +201,5 @@ function loggerOf(ledger: Ledger): GatewayOptions["logger"] {
   };
   const silent = (): void => undefined;
   const logger = { debug: silent, info: silent, warn: tell, error: tell, isLevelEnabled: () => false };
-  return logger as unknown as GatewayOptions["logger"];
+  return logger as unknown as Logger;
 }
