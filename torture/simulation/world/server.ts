@@ -2,7 +2,6 @@
 import { fsBlobStore } from "../../../packages/server/src/blob/fs.ts";
 import type { BlobStore } from "../../../packages/server/src/blob/blob-store.ts";
 import { type Clock, systemClock } from "../../../packages/server/src/core/clock.ts";
-import type { GatewayOptions } from "../../../packages/server/src/gateway/options.ts";
 import { materialize } from "../../../packages/server/src/media/materialize.ts";
 import { openKeys } from "../../../packages/server/src/server/open-keys.ts";
 import type { KeyStore } from "../../../packages/server/src/store/keys.ts";
