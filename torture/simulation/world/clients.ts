@@ -37,6 +37,7 @@ export class Clients {
   readonly #known: Told[] = [];
   /** Files that a result named. */
   readonly #files = new Map<string, string>();
+  readonly #inHaste = new Process("client in haste");
   #submits = 0;
   isQuiet = false;
 
@@ -45,9 +46,17 @@ export class Clients {
   }
 
   start(): void {
+    this.#options.ledger.onRunEnd = (id) => this.#cancel(id);
     for (let i = 0; i < this.#options.settings.clients; i++) {
       machine().as(new Process(`client ${i + 1}`), () => machine().after(0, () => void this.#live()));
     }
+  }
+
+  /** Somebody cancels it just when it ends: one of the two counts. */
+  #cancel(id: string): void {
+    const told = this.#options.ledger.told.get(id);
+    if (told === undefined || this.isQuiet || !machine().random.chance(0.05)) return;
+    machine().as(this.#inHaste, () => machine().after(0, () => void this.#ask(told, CANCEL)));
   }
 
   async #live(): Promise<void> {
@@ -246,6 +255,9 @@ interface Listed {
     readonly error_code: string | null;
   }[];
 }
+
+/** Where the dice lie for a cancel. */
+const CANCEL = 0.9;
 
 /** What clients ask about, each up to where of the dice. */
 const ROUTES = [

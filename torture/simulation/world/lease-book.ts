@@ -1,4 +1,5 @@
 /** What workers were told of their leases: one that was extended is theirs until then, and is nobody's whom another has followed. */
+import type { Lease } from "../../../packages/server/src/store/store.ts";
 import { machine } from "../machine.ts";
 
 /** The shortest wait before a request is tried again whose run or worker was lost, ms. */
@@ -6,7 +7,8 @@ const SHORTEST_RETRY_MS = 1_000;
 
 interface Held {
   readonly token: string;
-  /** By the machine's time. */
+  /** Until then it holds once it is written, and until when it is known to hold; by the machine's time. */
+  readonly granted: number;
   until: number;
 }
 
@@ -14,6 +16,10 @@ export class LeaseBook {
   readonly #fail: (promise: string) => void;
   /** Request → the lease that was handed out last, until it ends. */
   readonly #present = new Map<string, Held>();
+  /** Request and number of each attempt that this server has handed out → its token. */
+  readonly #numbers = new Map<string, string>();
+  /** When the server last looked for leases that have run out. */
+  sweptAt = 0;
   /** Request → when its run was told to have crashed. */
   readonly #crashed = new Map<string, number>();
   /** Whether a server has opened its store and was not told to stop. */
@@ -29,6 +35,7 @@ export class LeaseBook {
     this.#isOpen = true;
     this.#present.clear();
     this.#crashed.clear();
+    this.#numbers.clear();
   }
 
   /** It is told to stop: whenever it ends from now on, it may have said that it did so as it should. */
@@ -36,7 +43,12 @@ export class LeaseBook {
     this.#isOpen = false;
   }
 
-  leased(id: string, token: string): void {
+  leased({ id, token, attempt }: Lease, leaseMs: number): void {
+    const number = `${id}/${attempt}`;
+    const other = this.#numbers.get(number);
+    if (other !== undefined && other !== token)
+      this.#fail(`leases: two attempts share the number ${number}, and their files`);
+    this.#numbers.set(number, token);
     const crashedAt = this.#crashed.get(id);
     this.#crashed.delete(id);
     if (crashedAt !== undefined && machine().time < crashedAt + SHORTEST_RETRY_MS) {
@@ -44,7 +56,13 @@ export class LeaseBook {
     }
     const before = this.#present.get(id);
     if (before !== undefined) this.#lostEarly(id, before);
-    this.#present.set(id, { token, until: 0 });
+    this.#present.set(id, { token, granted: machine().time + leaseMs, until: 0 });
+  }
+
+  /** The lease of `id` that was handed out last is in the file. */
+  written(id: string): void {
+    const present = this.#present.get(id);
+    if (present !== undefined) present.until = Math.max(present.until, present.granted);
   }
 
   /** A heartbeat that began at `at` was answered: the lease of `token` holds for `leaseMs`. */

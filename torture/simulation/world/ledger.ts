@@ -69,6 +69,9 @@ export class Ledger {
   readonly acknowledged = new Set<string>();
   readonly leases: LeaseBook = new LeaseBook((promise) => this.fail(promise));
 
+  /** Called with the request of a run that has ended, before that is written. */
+  onRunEnd: (id: string) => void = () => undefined;
+
   count(what: string): void {
     this.met[what] = (this.met[what] ?? 0) + 1;
     machine().note(what);
@@ -178,6 +181,7 @@ export class Ledger {
   }
 
   runEnds(marker: string, how: string): void {
+    this.onRunEnd(this.#runs.get(marker)!);
     this.count(`run ${how}`);
     machine().detail(() => marker);
   }

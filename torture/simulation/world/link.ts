@@ -18,14 +18,17 @@ export function linked(store: RequestStore, server: Process, worker: Process, le
         );
       });
     });
+  const written = async (id: string): Promise<void> => {
+    if ((await store.status(id))?.status === "PROCESSING") ledger.leases.written(id);
+  };
   const link: Pick<RequestStore, "lease" | "heartbeat" | "settle" | "status" | "onWake"> = {
     status: (id) => store.status(id),
     lease: (wish) =>
       call(async () => {
         const leases = await store.lease(wish);
-        for (const { id, token } of leases) {
-          ledger.leased(id, token);
-          ledger.leases.leased(id, token);
+        for (const lease of leases) {
+          ledger.leased(lease.id, lease.token);
+          ledger.leases.leased(lease, wish.leaseMs);
         }
         return leases;
       }),
@@ -51,7 +54,10 @@ export function linked(store: RequestStore, server: Process, worker: Process, le
         return answer;
       }),
     onWake(listener) {
-      const pass = (wake: Wake): void => machine().send(worker, delay(), () => listener(wake));
+      const pass = (wake: Wake): void => {
+        if (wake.type === "changed") void written(wake.id);
+        machine().send(worker, delay(), () => listener(wake));
+      };
       return store.onWake!(pass);
     },
   };

@@ -6,6 +6,9 @@ import { type SimulatedServer, startSimulated, type World } from "./server.ts";
 /** How long a server may take to start or stop before it is a fault, in simulated ms: it stands still meanwhile, perhaps for most of them. */
 const LONGEST_WAIT_MS = 600_000;
 
+/** As the server does. */
+const SWEEP_EVERY_MS = 1_000;
+
 type Death = "kill" | "power loss";
 
 export class Nemesis {
@@ -67,6 +70,7 @@ export class Nemesis {
     else if (random.chance(troubles.powerLoss)) this.#strike("power loss");
     else if (random.chance(troubles.stop)) this.stop();
     else if (random.chance(troubles.stall)) this.#stall();
+    else if (random.chance(troubles.scan)) this.#scan();
     else if (random.chance(troubles.jump)) this.#jump();
     else if (random.chance(troubles.diskFault)) this.#breakDisk();
   }
@@ -157,8 +161,21 @@ export class Nemesis {
     if (this.#isStopping) return; // so that it can be said how long a stop may take
     const { random, time } = machine();
     const process = random.pick([...(this.#server?.workers ?? []), this.#process!]);
-    process.stalledUntil = time + troubles.stallMs * random.next();
+    const until = time + troubles.stallMs * random.next();
+    process.stalledUntil = random.chance(0.3) ? this.#justBeforeASweep(until) : until;
     this.#world.ledger.count("stall");
+  }
+
+  /** Who wakes then asks for its leases while they are taken away. */
+  #justBeforeASweep(time: number): number {
+    const { sweptAt } = this.#world.ledger.leases;
+    return sweptAt + Math.ceil((time - sweptAt) / SWEEP_EVERY_MS) * SWEEP_EVERY_MS - 20 * machine().random.next();
+  }
+
+  /** The server looks for files that nobody names, as it does every five minutes: few schedules last so long. */
+  #scan(): void {
+    const { process, sweeper } = this.#server ?? {};
+    if (process !== undefined) machine().as(process, () => machine().after(0, () => void sweeper!.scan()));
   }
 
   /** Only a process that runs: it must not mind. */

@@ -162,6 +162,10 @@ export async function startSimulated(
 
 /** `store` as the sweeper has it: of what expires the files go first, so that none is left of a request that nobody knows of. */
 function expiring(store: RequestStore, ledger: Ledger): RequestStore {
+  const sweep: RequestStore["sweep"] = (limit) => {
+    ledger.leases.sweptAt = machine().time;
+    return store.sweep(limit);
+  };
   const finish: RequestStore["finish"] = async (id, how) => {
     const isDone = await store.finish(id, how);
     if (isDone && machine().disk.exists(`${FILES}/${id}/0`)) {
@@ -171,7 +175,7 @@ function expiring(store: RequestStore, ledger: Ledger): RequestStore {
   };
   return {
     ...store,
-    sweep: store.sweep.bind(store),
+    sweep,
     status: store.status.bind(store),
     get: store.get.bind(store),
     finish,

@@ -11,6 +11,8 @@ export interface Troubles {
   readonly inTheMiddle: number;
   /** A worker, or all of the process, stands still. */
   readonly stall: number;
+  /** The server looks through its files. */
+  readonly scan: number;
   readonly stallMs: number;
   /** The wall clock jumps. */
   readonly jump: number;
@@ -65,6 +67,7 @@ export function drawSettings(random: Random): Settings {
       stop: trouble(0.003),
       inTheMiddle: 0.6,
       stall: trouble(0.02),
+      scan: trouble(0.02),
       stallMs: random.pick([500, 5_000, 40_000]),
       jump: trouble(0.005),
       diskFault: trouble(0.006),
