@@ -50,7 +50,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
       },
       {
         file: "store/sqlite/live-queue.ts",
-        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));",
+        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#writeLate(lease)));",
         replace: "",
       },
       {
@@ -67,7 +67,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
     edits: [
       {
         file: "store/sqlite/live-queue.ts",
-        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));",
+        find: "if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#writeLate(lease)));",
         replace: "",
       },
       {

@@ -3,7 +3,12 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { DEFAULT_RETRIES } from "../../src/core/transition.ts";
+import { MemoryEventLog } from "../../src/store/memory-event-log.ts";
 import { idToBytes } from "../../src/store/sqlite/id-bytes.ts";
+import { LiveQueue } from "../../src/store/sqlite/live-queue.ts";
+import { LEASE } from "../../src/store/sqlite/messages.ts";
+import { Reader } from "../../src/store/sqlite/reader.ts";
 import { sqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { manualClock } from "../../src/testing/clock.ts";
 import { submissionMaker } from "../../src/testing/submission.ts";
@@ -33,6 +38,36 @@ it("a lease that was handed out and could not be written is written when the dis
   const [next] = await store.lease({ ...wish, durable: true });
   expect(next).toMatchObject({ id: asked.id, attempt: 2 });
   expect(await store.get(asked.id)).toMatchObject({ leases: 2, crashes: 0 });
+});
+
+it("a lease that was written after all is not asked for again when the disk stumbles before all is loaded", async () => {
+  const path = directory();
+  const clock = manualClock();
+  const asked = submissionMaker(clock)();
+  {
+    await using store = await sqliteStore({ directory: path, clock });
+    await store.enqueue(asked);
+  }
+  const written: string[] = [];
+  const queue = new LiveQueue(
+    clock,
+    new MemoryEventLog(clock),
+    () => DEFAULT_RETRIES,
+    async (operation) => {
+      written.push(operation[1]);
+      return true;
+    },
+  );
+  queue.notWritten([LEASE, asked.id, clock.now(), "token", "w1", clock.now() + 1_000, 1]);
+  using first = new Reader(join(path, "inferq.db"));
+  queue.open(first, false);
+  queue.close(); // the lease is written, its load is not over
+  await queue.loaded();
+  using second = new Reader(join(path, "inferq.db"));
+  queue.open(second, false);
+  await queue.loaded();
+  queue.close();
+  expect(written).toEqual([asked.id]);
 });
 
 it("a lease that cannot be written any more does not share its number with the next, also when the disk stumbles again", async () => {

@@ -231,7 +231,7 @@ export class LiveQueue {
     const index = this.#index;
     const unwritten = [...this.#unwritten.values()];
     this.#leasing += unwritten.length;
-    if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#submit(this.#asOfNow(lease))));
+    if (unwritten.length > 0) await Promise.all(unwritten.map((lease) => this.#writeLate(lease)));
     if (this.#reader !== reader) return;
     const lost: Promise<unknown>[] = [];
     for (const chunk of reader.unfinished()) {
@@ -253,16 +253,16 @@ export class LiveQueue {
     if (this.#reader !== reader) return; // a commit failed: the load that follows begins anew
     index.loaded(this.#clock.now());
     this.#fresh = false;
-    for (const [, id] of unwritten) this.#unwritten.delete(id);
     for (const [id, attempt] of this.#spent) {
       if (!index.skipAttempts(id, attempt)) this.#spent.delete(id);
     }
     this.#armDueTimer();
   }
 
-  /** The lease as it was granted, with as much time left as it was granted. */
-  #asOfNow([kind, id, leasedAt, token, worker, deadline, attempt]: LeaseOperation): LeaseOperation {
-    return [kind, id, leasedAt, token, worker, this.#clock.now() + deadline - leasedAt, attempt];
+  /** The lease as it was granted, with as much time left as it was granted. Once: asked for again it would be refused, and seem to be over. */
+  async #writeLate([kind, id, leasedAt, token, worker, deadline, attempt]: LeaseOperation): Promise<void> {
+    await this.#submit([kind, id, leasedAt, token, worker, this.#clock.now() + deadline - leasedAt, attempt]);
+    this.#unwritten.delete(id);
   }
 
   /** Wakes workers when the next delayed request becomes due. */
