@@ -5,6 +5,7 @@ const NO_ROOM = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE"];
 /** EDQUOT (a quota is used up) as Node tells it, which has no name for it: on Linux and on BSDs. */
 const QUOTA = ["Unknown system error -122", "Unknown system error -69"];
 
+const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", ...QUOTA]);
 const ROOM: ReadonlySet<unknown> = new Set([...NO_ROOM, ...QUOTA]);
 const FAULTS: ReadonlySet<unknown> = new Set([...NO_ROOM, ...QUOTA, "EACCES", "EPERM", "ENOMEM"]);
 
@@ -16,6 +17,11 @@ export function isHostFault(error: unknown): boolean {
 /** Whether files cannot be written or opened at all. */
 export function isOutOfRoom(error: unknown): boolean {
   return ROOM.has(codeOf(error));
+}
+
+/** Whether a disk is full: the one such fault that a request can be the reason of. */
+export function isDiskFull(error: unknown): boolean {
+  return FULL.has(codeOf(error));
 }
 
 function codeOf(error: unknown): unknown {

@@ -2,7 +2,7 @@
 import type { BlobStore } from "../blob/blob-store.ts";
 import { inputJson } from "../blob/stored-input.ts";
 import { InferqError, sentence, type ErrorCode } from "../core/errors.ts";
-import { isHostFault } from "../core/host-faults.ts";
+import { isDiskFull, isHostFault } from "../core/host-faults.ts";
 import type { StoredInput } from "../core/request.ts";
 import type { JsonSchema, ModelDefinition } from "../model/model.ts";
 import type { Runner, RunOutcome } from "../runner/runner.ts";
@@ -42,7 +42,7 @@ export interface AttemptContext {
   readonly onPlaced: () => void;
   /** Called while the output, which is kept until then, cannot be stored. */
   readonly onTrouble: (fault: unknown) => void;
-  /** Whether this host may be why the run failed: `outOfRoom`, its model says so. */
+  /** Whether this host may be why the attempt failed, whose files are removed for that: `outOfRoom`, it found no room. */
   readonly isHostToBlame: (outOfRoom: boolean) => Promise<boolean>;
   /** Of what the model tells while it runs. */
   readonly teller: Teller;
@@ -61,10 +61,12 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
   const { signal, directory, blobs, teller, onPrinted } = context;
   const timeoutMs = Math.min(model.timeoutMs, lease.runTimeoutMs ?? Infinity);
   let inferenceMs = 0;
+  let isReady = false;
   try {
     const stored = await readInput(lease.input, blobs);
     const { definition, runner } = model;
     const input = await context.materialize(stored, definition.input, { directory, signal });
+    isReady = true;
     context.onPlaced();
     if (runner.state.type !== "ready") return { settlement: { type: "release" } }; // its process ended meanwhile
     const { id, attempt, crashes } = lease;
@@ -101,9 +103,12 @@ export async function attempt(lease: Lease, model: WorkerModel, context: Attempt
     if (error instanceof InferqError && error.code !== "store_unavailable") {
       return { settlement: failed("error", error.code, error.message, inferenceMs) };
     }
-    // The request is not to blame for a full disk: it goes back unspent, and the worker waits. What
-    // else goes wrong here may be this request's doing and must not go round for ever.
-    if (isHostFault(error) || error instanceof InferqError) return { settlement: { type: "release" }, fault: error };
+    // The request is not to blame for a full disk, unless its own inputs fill it: it goes back unspent, and the worker
+    // waits. What else goes wrong here may be this request's doing and must not go round for ever.
+    const isItsOwn = !isReady && isDiskFull(error) && !(await context.isHostToBlame(true));
+    if (!isItsOwn && (isHostFault(error) || error instanceof InferqError)) {
+      return { settlement: { type: "release" }, fault: error };
+    }
     return { settlement: failed("retryable", "internal", sentence("internal"), inferenceMs), fault: error };
   } finally {
     context.onPlaced();

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { InferqError } from "../../src/core/errors.ts";
@@ -121,6 +122,26 @@ it("a request that fills the disk by itself fails after its tries: when what it 
     return now.leases > 3 || finished(now);
   });
   expect(request).toMatchObject({ status: "FAILED", attempts: 3, failure: { code: "retries_exhausted" } });
+});
+
+it("so does one whose inputs fill the disk", async () => {
+  let huge = "";
+  await using opened = await openWorker(picture, {
+    worker: {
+      isDiskFull: () => Promise.resolve(existsSync(huge)),
+      materialize: async (_, __, { directory }) => {
+        await mkdir(directory, { recursive: true });
+        huge = join(directory, "input");
+        await writeFile(huge, "as much as there is room for");
+        throw diskError("ENOSPC");
+      },
+    },
+  });
+  const request = await opened.until(await opened.submit(), (now) => {
+    if (now.notBefore > opened.clock.now()) opened.clock.advance(5_000);
+    return now.leases > 3 || finished(now);
+  });
+  expect(request).toMatchObject({ status: "FAILED", attempts: 3, failure: { code: "internal" } });
 });
 
 it("a model that finds no room where the disk has some fails after its tries", async () => {
