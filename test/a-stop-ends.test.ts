@@ -70,6 +70,22 @@ test("neither a client in the middle of its body nor one that waits for its resu
   slow.destroy();
 });
 
+test("a client that spoke no HTTP and keeps its side open does not hold up a stop", async () => {
+  await using server = await realServer({ config: "test/no-grace.config.ts" });
+  const { port } = new URL(server.base);
+  const kept = ["CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", "no HTTP\r\n\r\n"].map((bytes) => {
+    const socket = connect({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true });
+    socket.on("error", () => {}); // it is cut off
+    socket.write(bytes);
+    return socket;
+  });
+  for (const socket of kept) expect(String((await once(socket, "data"))[0])).toMatch(/^HTTP\/1\.1 400 /);
+  const exited = once(server.process, "exit");
+  server.process.kill("SIGTERM");
+  expect(await exited).toEqual([0, null]);
+  for (const socket of kept) socket.destroy();
+});
+
 test("readiness says first that the server stops; what runs may end, what waits is answered, and what comes runs after the start", async () => {
   using directory = temporaryDirectory();
   const go = join(directory.path, "go");

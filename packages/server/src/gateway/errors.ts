@@ -16,6 +16,8 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 const DRAIN_BYTES = 16 * 1024 * 1024;
 const DRAIN_MS = 5_000;
 const DRAIN_LOOK_MS = 20;
+/** How long whoever spoke no HTTP may take to close its side, ms. */
+const LINGER_MS = 1_000;
 
 /** Answers a request that failed; `route` names it in the log, for a path may hold the name of a file. */
 export type Fail = (error: unknown, request: IncomingMessage, response: ServerResponse, route?: string) => void;
@@ -101,6 +103,9 @@ function refuse(code: string | undefined, socket: Duplex): void {
       `X-Error-Code: ${known.code}\r\nCache-Control: no-store\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // Node watches over it no more: after CONNECT it would be there for as long as its client likes, and hold up a stop.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
