@@ -1,4 +1,7 @@
 /** docs/guide/dead-letters.md on a real server: what its readers paste, operators and clients. */
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type TestContext, afterAll, beforeAll, expect, test } from "vitest";
 import { inferq, temporaryDirectory } from "./command-line.ts";
 import { ROOT, blockWith, missing, paste } from "./pages.ts";
@@ -84,6 +87,39 @@ test("--all runs each once, and none that was run again", async () => {
   expect(replayed).not.toContain(ids[0]);
   expect(stderr).toContain(`${replayed.length} replayed.`);
   expect(await run("replay", "--all", "--model", "no-such-model")).toMatchObject({ code: 0, stdout: "" });
+}, 60_000);
+
+test("--all goes past those of a model that is served no more, and tells of them", async () => {
+  using directory = temporaryDirectory();
+  const config = join(directory.path, "config.mjs");
+  const serve = (...names: string[]): void => {
+    const models = names.map((name) => ({ module: join(ROOT, "test/models/unwilling.ts"), name }));
+    writeFileSync(config, `export default ${JSON.stringify({ models, dataDir: "./data" })};`);
+  };
+  const data = join(directory.path, "data");
+  const inputs = (many: number): object[] => Array.from({ length: many }, () => ({ unwilling: true }));
+  let kept: string;
+  serve("kept", "gone");
+  {
+    await using before = await realServer({ config, directory: data });
+    const died = async (model: string, many: number): Promise<string[]> => {
+      const submitted = await Promise.all(inputs(many).map((input) => before.submit(model, input)));
+      const ids = submitted.map(({ request_id: id }) => id);
+      for (const id of ids) expect(await before.result(id)).toMatchObject({ status: "FAILED" });
+      return ids;
+    };
+    kept = (await died("kept", 1))[0]!;
+    await died("gone", 21); // more than are replayed at once, and newer
+    const exited = once(before.process, "exit");
+    before.process.kill("SIGTERM");
+    await exited;
+  }
+  serve("kept");
+  await using _after = await realServer({ config, directory: data });
+  const { code, stdout, stderr } = await inferq(["dead-letters", "replay", "--all", "--config", config]);
+  expect(stdout).toMatch(new RegExp(`^${kept} \\S{36}\n$`));
+  expect(stderr).toMatch(/^1 replayed\.\nNot replayed: \S{36} \(and 20 more\)\. Model gone not found\./);
+  expect(code).toBe(1);
 }, 60_000);
 
 test("a client lists its own, looks at one, and replays it once under one key", async (context) => {

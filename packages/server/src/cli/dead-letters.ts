@@ -45,7 +45,8 @@ export async function listDeadLetters(options: Flags & Filter & { readonly json?
     }
   }
   if (options.json === true) process.stdout.write(count === 0 ? "[]\n" : "\n]\n");
-  else if (count === 0) say(`No dead letters in ${dataDir}.`);
+  else if (count === 0)
+    say(`No dead letters${options.model === undefined ? "" : ` of ${options.model}`} in ${dataDir}.`);
 }
 
 /** Prints one with its attempts and its input, as JSON. */
@@ -66,26 +67,26 @@ export async function replayDeadLetters(
   if (!all && options.model !== undefined) throw new UsageError("--model goes with --all: ids say which.");
   checkIds(ids);
   const { dataDir } = await loadConfig(options);
-  const refused: Replayed[] = [];
+  const refused: Extract<Replayed, { readonly sentence: string }>[] = [];
   let replayed = 0;
-  for await (const some of all ? openIds(dataDir, options) : batches(ids)) {
-    for (const one of await replay(some, dataDir)) {
+  for await (const some of all ? openIds(dataDir, options) : batches([...new Set(ids)])) {
+    for (const one of await replay(some, all, dataDir)) {
       if ("request" in one) {
         replayed++;
         process.stdout.write(`${one.id} ${one.request}\n`);
       } else refused.push(one);
     }
-    if (all && refused.length > 0) break; // a full queue or a full disk refuses the next ones too
+    if (all && refused.some(({ isFull }) => isFull)) break; // the next ones would be refused too
   }
   say(`${replayed} replayed.`);
   const [first] = refused;
   if (first === undefined) return;
   const more = refused.length === 1 ? "" : ` (and ${refused.length - 1} more)`;
-  throw new StartError(`Not replayed: ${first.id}${more}. ${"sentence" in first ? first.sentence : ""}`);
+  throw new StartError(`Not replayed: ${first.id}${more}. ${first.sentence}`);
 }
 
-async function replay(ids: readonly string[], dataDir: string): Promise<readonly Replayed[]> {
-  const command = { do: "replay dead letters", ids } as const;
+async function replay(ids: readonly string[], onlyOpen: boolean, dataDir: string): Promise<readonly Replayed[]> {
+  const command = { do: "replay dead letters", ids, onlyOpen } as const;
   return (await ask<{ readonly replayed: readonly Replayed[] }>(command, dataDir)).replayed;
 }
 

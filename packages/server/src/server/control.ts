@@ -76,7 +76,7 @@ const DEAD_LETTER_COMMANDS = {
     limit: { type: "integer", minimum: 1, maximum: 200 },
   },
   "show dead letter": { id: ID },
-  "replay dead letters": { ids: { type: "array", items: ID, maxItems: 100 } },
+  "replay dead letters": { ids: { type: "array", items: ID, maxItems: 100 }, onlyOpen: { type: "boolean" } },
 };
 DEAD_LETTER_COMMANDS satisfies Record<DeadLetterCommand["do"], object>;
 

@@ -1,6 +1,6 @@
 /** What the command line asks of the dead letters of a running server. */
 import type { BlobStore } from "../blob/blob-store.ts";
-import { InferqError } from "../core/errors.ts";
+import { type ErrorCode, InferqError } from "../core/errors.ts";
 import type { DeadLetterState } from "../core/request.ts";
 import { wholeBody } from "../gateway/dead-letters.ts";
 import type { ReplayDeadLetter } from "../gateway/replay.ts";
@@ -17,12 +17,20 @@ export type DeadLetterCommand =
       readonly limit: number;
     }
   | { readonly do: "show dead letter"; readonly id: string }
-  | { readonly do: "replay dead letters"; readonly ids: readonly string[] };
+  | { readonly do: "replay dead letters"; readonly ids: readonly string[]; readonly onlyOpen: boolean };
 
-/** What became of one replay: the new request, or a sentence that says why there is none. */
+/** What became of one replay: the new request, or why there is none. `isFull`: the server refuses every other one now too. */
 export type Replayed =
   | { readonly id: string; readonly request: string }
-  | { readonly id: string; readonly sentence: string };
+  | { readonly id: string; readonly sentence: string; readonly isFull: boolean };
+
+/** What is refused with these is refused whichever it is. */
+const OF_ALL: ReadonlySet<ErrorCode> = new Set([
+  "server_queue_full",
+  "disk_full",
+  "store_unavailable",
+  "shutting_down",
+]);
 
 /** `body`: JSON, a page as `GET /v2/dead-letters` answers it to the operator, or one dead letter. */
 export type DeadLetterAnswer =
@@ -61,16 +69,22 @@ async function done(desk: DeadLetterDesk, command: DeadLetterCommand): Promise<D
       if (found === undefined || found.deadLetter === null) throw new InferqError("unknown_dead_letter", { id });
       return { ok: true, body: await wholeBody(desk, found, true), next: null };
     }
-    case "replay dead letters":
-      return { ok: true, replayed: await Promise.all(command.ids.map((id) => replayed(desk, id))) };
+    case "replay dead letters": {
+      const { ids, onlyOpen } = command;
+      const each = await Promise.all(ids.map((id) => replayed(desk, id, onlyOpen)));
+      return { ok: true, replayed: each.filter((one) => one !== undefined) };
+    }
   }
 }
 
-async function replayed({ replay }: DeadLetterDesk, id: string): Promise<Replayed> {
+/** Undefined: somebody else has replayed it. */
+async function replayed({ replay }: DeadLetterDesk, id: string, onlyOpen: boolean): Promise<Replayed | undefined> {
   try {
-    return { id, request: await replay(id) };
+    const request = await replay(id, onlyOpen);
+    return request === undefined ? undefined : { id, request };
   } catch (error) {
-    return { id, sentence: sentenceOf(error) };
+    const isFull = error instanceof InferqError && OF_ALL.has(error.code);
+    return { id, sentence: sentenceOf(error), isFull };
   }
 }
 

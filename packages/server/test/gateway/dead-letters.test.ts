@@ -144,6 +144,14 @@ test("under the same Idempotency-Key the same replay runs once", async () => {
   expect((await replay(id, key)).text).toBe(first.text);
 });
 
+test("two operators who replay all that is open run each once", async () => {
+  const id = await dead();
+  const both = await Promise.all([gateway.replay(id, true), gateway.replay(id, true)]);
+  expect(both).toEqual([expect.any(String), undefined]);
+  expect(await gateway.replay(id, true)).toBeUndefined();
+  expect(await gateway.replay(id, false)).toEqual(expect.any(String));
+});
+
 test("the operator's replay is its owner's request, and tells the owner's webhook", async () => {
   await using open = await startGateway(
     { allowPrivateWebhooks: true, keyRequestsInFlight: 1 },

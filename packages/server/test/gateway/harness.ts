@@ -11,6 +11,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { Artifact, Failure, Result } from "../../src/core/request.ts";
 import { buildGateway } from "../../src/gateway/app.ts";
 import type { GatewayOptions, GatewaySettings } from "../../src/gateway/options.ts";
+import type { ReplayDeadLetter } from "../../src/gateway/replay.ts";
 import { catalog, type ModelState, type ServedModel } from "../../src/model/catalog.ts";
 import { defineModel, media } from "../../src/model/model.ts";
 import type { EventLog } from "../../src/store/events.ts";
@@ -106,6 +107,7 @@ export interface Gateway extends AsyncDisposable {
   /** What /metrics answers. */
   metrics(): Promise<string>;
   close(): Promise<void>;
+  readonly replay: ReplayDeadLetter;
   /** Every route but HEAD and OPTIONS, as `METHOD /path/{parameter}`. */
   routes(): string[];
   /** Sends JSON, or anything else, with the first key. */
@@ -194,6 +196,7 @@ export async function startGateway(
     states,
     metrics: () => figures.render(),
     close: () => app.close(),
+    replay: app.replayDeadLetter,
     routes: () =>
       app
         .listRoutes()

@@ -33,7 +33,7 @@ afterEach(async () => await open.disposeAsync());
 
 function commanded(): Commanded {
   const blobs = fsBlobStore(join(dataDir, "files"));
-  const replay = (id: string): Promise<string> => Promise.reject(new Error(`No ${id} here.`));
+  const replay = (id: string): Promise<never> => Promise.reject(new Error(`No ${id} here.`));
   return { keys, deadLetters: { store: memoryStore({ clock: manualClock() }), blobs, replay } };
 }
 
@@ -91,9 +91,9 @@ test("dead letters are asked about on the same socket, each with its own answer"
   const body = `{"dead_letters":[],"next_cursor":null}`;
   expect(await ask(list)).toEqual({ ok: true, body, next: null });
   expect(await ask({ do: "show dead letter", id: UNKNOWN })).toMatchObject({ ok: false });
-  expect(await ask({ do: "replay dead letters", ids: [UNKNOWN] })).toEqual({
+  expect(await ask({ do: "replay dead letters", ids: [UNKNOWN], onlyOpen: false })).toEqual({
     ok: true,
-    replayed: [{ id: UNKNOWN, sentence: `No ${UNKNOWN} here.` }],
+    replayed: [{ id: UNKNOWN, sentence: `No ${UNKNOWN} here.`, isFull: false }],
   });
 });
 
