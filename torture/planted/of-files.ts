@@ -4,7 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_FILES: readonly PlantedBug[] = [
   {
     name: "settled before the artifact is on the disk",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "A crash leaves a completed request whose file is not there.",
     edits: [
       {
@@ -16,13 +16,13 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "no fsync of the blob's directory",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "After a power loss a file that a row names has no name.",
     edits: [{ file: "blob/fs.ts", find: "await syncDirectory(parent);", replace: "" }],
   },
   {
     name: "no fsync of the directory above a new one",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "After a power loss the directory of the request's files is gone, with all that was synced in it.",
     edits: [
       {
@@ -64,7 +64,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a refused settle that deletes the other attempts' files",
-    firstSeed: 1,
+    firstSeed: 8,
     why: "A late worker takes away what the completed request names, or its input.",
     edits: [
       {
@@ -76,7 +76,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a refused settle that leaves its files",
-    firstSeed: 1,
+    firstSeed: 8,
     why: "The files of a late worker stay with the request, though no row names them.",
     edits: [
       {
@@ -89,7 +89,7 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "a completing attempt that deletes the input's files",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "The input is gone while its request lives: it cannot be looked at or run again.",
     edits: [
       {
@@ -125,13 +125,13 @@ export const OF_FILES: readonly PlantedBug[] = [
   },
   {
     name: "scan that deletes a running attempt's files",
-    firstSeed: 1,
+    firstSeed: 136,
     why: "A result that is being stored is taken for what a kill left behind.",
     edits: [{ file: "worker/sweeper.ts", find: "return attempt >= leases;", replace: "return attempt > leases;" }],
   },
   {
     name: "scan that takes a submit's files for nobody's",
-    firstSeed: 1,
+    firstSeed: 5,
     why: "An input is written before its row: deleted in between, the request is accepted without it.",
     edits: [
       {

@@ -4,7 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_LEASES: readonly PlantedBug[] = [
   {
     name: "fence removed",
-    firstSeed: 1,
+    firstSeed: 120,
     why: "A worker that lost its lease completes the request while another runs it.",
     edits: [
       {
@@ -16,7 +16,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "fence removed from all but the result",
-    firstSeed: 1,
+    firstSeed: 44,
     why: "A late worker's failure or release ends the run of the one that has the lease.",
     edits: [
       {
@@ -28,7 +28,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "heartbeat that extends any lease",
-    firstSeed: 1,
+    firstSeed: 44,
     why: "A worker that lost its lease is told that it holds, and keeps another's lease alive.",
     edits: [
       {
@@ -40,7 +40,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "token derived from the attempt",
-    firstSeed: 1,
+    firstSeed: 9,
     why: "A failed commit undoes a lease whose run goes on: the next lease has its number, and nothing tells the two apart.",
     edits: [
       {
@@ -62,7 +62,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "number of an attempt used again after a failed commit",
-    firstSeed: 1,
+    firstSeed: 42,
     why: "Two runs share a prefix of files: the one that is refused deletes what the other's result names.",
     edits: [
       {
@@ -91,13 +91,13 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "running work taken for lost after a failed commit",
-    firstSeed: 1,
+    firstSeed: 28,
     why: "A full disk ends what runs: the process that reads the file again is the one that holds the leases.",
     edits: [{ file: "store/sqlite/live-queue.ts", find: "this.#fresh = false;", replace: "" }],
   },
   {
     name: "an outcome that another may replace",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "A cancel or a late failure after the outcome makes it another one.",
     edits: [
       {
@@ -109,7 +109,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "crash not counted",
-    firstSeed: 1,
+    firstSeed: 4,
     why: "A request that kills its process is tried for ever.",
     edits: [
       {
@@ -121,7 +121,7 @@ export const OF_LEASES: readonly PlantedBug[] = [
   },
   {
     name: "release that spends an attempt",
-    firstSeed: 1,
+    firstSeed: 3,
     why: "A graceful stop takes a try away from what it gives back.",
     edits: [
       {

@@ -41,7 +41,7 @@ export const OF_WEBHOOKS: readonly PlantedBug[] = [
   },
   {
     name: "cancel that forgets the delivery",
-    firstSeed: 1,
+    firstSeed: 6,
     why: "The outcome has no event.",
     edits: [
       {

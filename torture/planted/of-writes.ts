@@ -4,7 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 export const OF_WRITES: readonly PlantedBug[] = [
   {
     name: "answer before commit",
-    firstSeed: 1,
+    firstSeed: 3,
     why: "An answered submit is not on the disk yet when the server is killed.",
     edits: [
       {
@@ -32,7 +32,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "index changed before commit",
-    firstSeed: 1,
+    firstSeed: 4,
     why: "A poll reads an outcome that a crash or a failed commit undoes.",
     edits: [
       {
@@ -47,7 +47,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "outcome told before commit",
-    firstSeed: 1,
+    firstSeed: 2,
     why: "Whoever settles is told that it counts, and cleans up what a crash would need again.",
     edits: [
       {
@@ -61,7 +61,7 @@ export const OF_WRITES: readonly PlantedBug[] = [
   },
   {
     name: "idempotency look-up outside the transaction",
-    firstSeed: 1,
+    firstSeed: 4,
     why: "Two submits under one key that come together are two requests.",
     edits: [
       {
