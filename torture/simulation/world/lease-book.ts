@@ -79,6 +79,11 @@ export class LeaseBook {
     if (present?.token === token) this.#lostEarly(id, present);
   }
 
+  /** When leases run out that are not extended, by the machine's time. */
+  get ends(): number[] {
+    return [...this.#present.values()].map(({ until }) => until).filter((until) => until > machine().time);
+  }
+
   /** Its settlement was taken. `crashedAt`: when it was told that the run had crashed, if it is to be tried again. */
   ended(id: string, crashedAt: number | null): void {
     this.#present.delete(id);

@@ -161,15 +161,13 @@ export class Nemesis {
     if (this.#isStopping) return; // so that it can be said how long a stop may take
     const { random, time } = machine();
     const process = random.pick([...(this.#server?.workers ?? []), this.#process!]);
-    const until = time + troubles.stallMs * random.next();
-    process.stalledUntil = random.chance(0.3) ? this.#justBeforeASweep(until) : until;
+    const { ends, sweptAt } = this.#world.ledger.leases;
+    // Who wakes just before the sweep that takes its lease away asks for it at the same moment.
+    process.stalledUntil =
+      ends.length > 0 && random.chance(0.3)
+        ? sweptAt + Math.ceil((random.pick(ends) - sweptAt) / SWEEP_EVERY_MS) * SWEEP_EVERY_MS - 0.5 * random.next()
+        : time + troubles.stallMs * random.next();
     this.#world.ledger.count("stall");
-  }
-
-  /** Who wakes then asks for its leases while they are taken away. */
-  #justBeforeASweep(time: number): number {
-    const { sweptAt } = this.#world.ledger.leases;
-    return sweptAt + Math.ceil((time - sweptAt) / SWEEP_EVERY_MS) * SWEEP_EVERY_MS - 20 * machine().random.next();
   }
 
   /** The server looks for files that nobody names, as it does every five minutes: few schedules last so long. */
