@@ -47,7 +47,9 @@ export type Met = Record<string, number>;
 
 export class Ledger {
   /** The clock of the server that runs, or ran last. */
-  clock: Clock = { now: () => machine().wallOffset + machine().time };
+  #clock: Clock = { now: () => machine().wallOffset + machine().time };
+  /** The latest time by the clock of any server before: what had expired by then is gone, though the clock was set back since. */
+  #latestBefore = 0;
   /** The first promise that was broken. */
   broken: string | null = null;
   readonly met: Met = {};
@@ -98,6 +100,16 @@ export class Ledger {
     if (known === undefined) this.told.set(id, { ...wish, id, expiresAt, isDeleted: false, outcome: NOTHING });
   }
 
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  /** A server starts, with a clock of its own. */
+  set clock(clock: Clock) {
+    this.#latestBefore = Math.max(this.#latestBefore, this.#clock.now());
+    this.#clock = clock;
+  }
+
   /** Somebody was told how `id` ended, or learned it in passing. */
   saw(id: string, seen: Partial<Outcome>, where: string): void {
     const told = this.told.get(id);
@@ -127,7 +139,7 @@ export class Ledger {
   missing(id: string, now: number, where: string): void {
     machine().detail(() => `${where} shows no ${id}`);
     const told = this.told.get(id);
-    if (told === undefined || told.isDeleted || now >= told.expiresAt) return;
+    if (told === undefined || told.isDeleted || Math.max(now, this.#latestBefore) >= told.expiresAt) return;
     this.fail(`nothing lost: ${id} is not there in ${where}, ${told.expiresAt - now} ms before its time`);
   }
 

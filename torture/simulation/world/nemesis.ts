@@ -54,6 +54,7 @@ export class Nemesis {
     } catch (error) {
       if (!process.lives) return;
       ledger.count("start failed");
+      ledger.leases.stopping(); // what it had opened it closed as it should
       machine().detail(() => String((error as Error).stack));
       if (this.isQuiet) ledger.fail(`a server does not start: ${String(error)}`);
       this.#die("kill");

@@ -25,3 +25,18 @@ it.each(["the request", "a list"])("to a poll that comes right after %s has show
   expect(store.status(id)!.status).toBe("FAILED");
   expect(await cancelled).toBe(true);
 });
+
+it("to a poll that comes right after a webhook has told an outcome", async () => {
+  const clock = manualClock();
+  const webhook = { url: "http://receiver.example/", events: ["failed"], body: "full" } as const;
+  const submission = submissionMaker(clock)({ webhook });
+  await using store = await sqliteStore({ directory: directory(), clock });
+  await store.enqueue(submission);
+  const cancelled = store.finish(submission.id, cancel);
+  await turn(); // it is with the writer
+  for (let due: readonly unknown[] = []; due.length === 0;) {
+    due = await store.deliveries.due("receiver.example", clock.now(), 1);
+  }
+  expect(store.status(submission.id)!.status).toBe("FAILED");
+  expect(await cancelled).toBe(true);
+});

@@ -26,6 +26,8 @@ export interface SqliteDeliveriesOptions {
   readonly submit: (operation: Operation) => Promise<Answer>;
   /** Answers what is read. Throws where the file cannot be read. */
   readonly read: <T>(read: (reader: DeliveryReader) => T) => T;
+  /** Resolves when memory has heard of what is in the file. */
+  readonly caughtUp: () => Promise<void>;
 }
 
 /** Deliveries are read from the file, for nobody asks for them often; only how many are pending is in memory. */
@@ -33,13 +35,15 @@ export class SqliteDeliveries implements DeliveryStore {
   readonly #clock: Clock;
   readonly #submit: (operation: Operation) => Promise<Answer>;
   readonly #read: SqliteDeliveriesOptions["read"];
+  readonly #caughtUp: SqliteDeliveriesOptions["caughtUp"];
   readonly #listeners = new Set<(id: string, host: string) => void>();
   #pending = 0;
 
-  constructor({ clock, submit, read }: SqliteDeliveriesOptions) {
+  constructor({ clock, submit, read, caughtUp }: SqliteDeliveriesOptions) {
     this.#clock = clock;
     this.#submit = submit;
     this.#read = read;
+    this.#caughtUp = caughtUp;
   }
 
   get pending(): number {
@@ -64,6 +68,8 @@ export class SqliteDeliveries implements DeliveryStore {
   }
 
   async due(host: string, now: number, limit: number): Promise<readonly Delivery[]> {
+    // Else a receiver could be told of an outcome that a poll, which is answered from memory, then takes back.
+    await this.#caughtUp();
     return this.#read((reader) => reader.due(host, now, limit));
   }
 

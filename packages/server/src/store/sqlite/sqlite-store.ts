@@ -113,6 +113,9 @@ class Store implements SqliteStore {
       clock,
       submit: (operation) => this.#commits.submit(operation),
       read: (read) => this.#read((reader) => read(reader.deliveries)),
+      caughtUp: async () => {
+        if (this.#commits.isCommitting) await this.#commits.heard();
+      },
     });
     this.#commits = new GroupCommit(path, {
       committed: (batch) => this.#committed(batch),
