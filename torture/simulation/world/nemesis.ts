@@ -46,6 +46,7 @@ export class Nemesis {
 
   async #startIn(process: Process): Promise<void> {
     const { ledger } = this.#world;
+    const mustStart = this.isQuiet; // a fault before may still be met afterwards
     try {
       const server = await startSimulated(this.#world, process);
       if (!process.lives) return;
@@ -56,7 +57,7 @@ export class Nemesis {
       ledger.count("start failed");
       ledger.leases.stopping(); // what it had opened it closed as it should
       machine().detail(() => String((error as Error).stack));
-      if (this.isQuiet) ledger.fail(`a server does not start: ${String(error)}`);
+      if (mustStart) ledger.fail(`a server does not start: ${String(error)}`);
       this.#die("kill");
     }
   }
