@@ -162,24 +162,28 @@ export async function startSimulated(
 
 /** `store` as the sweeper has it: of what expires the files go first, so that none is left of a request that nobody knows of. */
 function expiring(store: RequestStore, ledger: Ledger): RequestStore {
-  const sweep: RequestStore["sweep"] = (limit) => {
+  /** Request that has expired → the files that it has. */
+  const files = new Map<string, string[]>();
+  const sweep: RequestStore["sweep"] = async (limit) => {
     ledger.leases.sweptAt = machine().time;
-    return store.sweep(limit);
+    const swept = await store.sweep(limit);
+    for (const { id } of swept.expired) {
+      const tree = [...machine().disk.tree(`${FILES}/${id}`)];
+      files.set(
+        id,
+        tree.filter(([, bytes]) => bytes !== null).map(([path]) => path),
+      );
+    }
+    return swept;
   };
   const finish: RequestStore["finish"] = async (id, how) => {
     const isDone = await store.finish(id, how);
-    if (isDone && machine().disk.exists(`${FILES}/${id}/0`)) {
-      ledger.fail(`expiry: the row of ${id} was deleted before its files`);
-    }
+    const left = files.get(id)?.find((path) => machine().disk.exists(path));
+    if (isDone && left !== undefined) ledger.fail(`expiry: ${left} is there when its row is not`);
+    files.delete(id);
     return isDone;
   };
-  return {
-    ...store,
-    sweep,
-    status: store.status.bind(store),
-    get: store.get.bind(store),
-    finish,
-  };
+  return { ...store, sweep, status: store.status.bind(store), get: store.get.bind(store), finish };
 }
 
 /** Does `work` in a step of `other`, and answers in one of the present process. */
