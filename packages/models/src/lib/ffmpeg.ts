@@ -20,6 +20,12 @@ export interface Ffmpeg {
 /** What every call of ffmpeg begins with. No single allocation above 512 MB, whatever a file's header says. */
 const COMMON = ["-nostdin", "-hide_banner", "-max_alloc", String(2 ** 29)];
 
+/**
+ * Address space of one ffmpeg, KB: to write 4K takes 1.3 GB of it. A video of 17 KB can declare tracks of millions of
+ * frames each, and room for all their tables is made before the first frame is looked at.
+ */
+const MOST_KB = 2 * 1024 * 1024;
+
 /** How much of its complaints is kept, characters. */
 const STDERR_KEPT = 16_384;
 
@@ -60,6 +66,12 @@ export class FfmpegFailed extends Error {
   }
 }
 
+/** With an end to its memory where the system's shell can set one; the shell becomes ffmpeg, and keeps its process id. */
+function bounded(path: string, args: readonly string[]): readonly [string, readonly string[]] {
+  if (process.platform !== "linux") return [path, args];
+  return ["/bin/sh", ["-c", `ulimit -v ${MOST_KB}; exec "$0" "$@"`, path, ...args]];
+}
+
 /** A running ffmpeg. When `signal` aborts it is killed; disposing of it kills it and waits until it is gone. */
 export class FfmpegProcess implements AsyncDisposable {
   readonly #child: ChildProcess & { readonly stdin: Writable; readonly stdout: Readable; readonly stderr: Readable };
@@ -72,7 +84,8 @@ export class FfmpegProcess implements AsyncDisposable {
   constructor({ path }: Ffmpeg, args: readonly string[], signal: AbortSignal) {
     this.#signal = signal;
     this.#files = args.filter((argument) => argument.startsWith("file:"));
-    this.#child = spawn(path, [...COMMON, ...args], { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
+    const [command, all] = bounded(path, [...COMMON, ...args]);
+    this.#child = spawn(command, all, { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
     const { promise, resolve } = Promise.withResolvers<number | string>();
     this.#closed = promise;
     // An abort is an error event too, but the process is gone only when it has closed.

@@ -17,6 +17,8 @@ const MAX_DEPTH = 64;
 const MAX_VALUES = 250_000;
 /** Parts of one form, for the same reason. */
 const MAX_PARTS = 1_000;
+/** Headers of one part, bytes; the parser would read sixty megabytes of them line by line, and nobody else be served. */
+const MAX_PART_HEAD = 16 * 1024;
 
 /** Throws `wrong_content_type` or `wrong_content_encoding` unless the body is announced as plain JSON or a plain form. */
 export function checkContentType(request: FastifyRequest): void {
@@ -178,7 +180,10 @@ async function parseForm(body: Buffer, contentType: string): Promise<Form> {
   return form;
 }
 
-/** Throws `malformed_multipart` when there are more than `MAX_PARTS`. Without a boundary the parser refuses the form itself. */
+/**
+ * Throws `malformed_multipart` when there are more than `MAX_PARTS`, or one has more than `MAX_PART_HEAD` of headers.
+ * Without a boundary the parser refuses the form itself.
+ */
 function checkParts(body: Buffer, contentType: string): void {
   const found = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
   if (found === null) return;
@@ -188,8 +193,18 @@ function checkParts(body: Buffer, contentType: string): void {
     if (++parts > MAX_PARTS) {
       throw new InferqError("malformed_multipart", { detail: `it has more than ${MAX_PARTS} parts` });
     }
+    const head = at + delimiter.length;
+    const begins = (at === 0 || body[at - 1] === LINE_FEED) && body[head] === CARRIAGE_RETURN;
+    if (begins && body.length - head > MAX_PART_HEAD && !body.subarray(head, head + MAX_PART_HEAD).includes(HEAD_END)) {
+      const detail = `the headers of a part are larger than ${MAX_PART_HEAD} bytes`;
+      throw new InferqError("malformed_multipart", { detail });
+    }
   }
 }
+
+const CARRIAGE_RETURN = 0x0d;
+const LINE_FEED = 0x0a;
+const HEAD_END = "\r\n\r\n";
 
 function add(fields: Record<string, unknown>, name: string, value: unknown): void {
   const isList = name.endsWith("[]");

@@ -80,6 +80,7 @@ function compile(schema: JsonSchema): ValidateFunction {
   const ajv = new Ajv2020({
     useDefaults: true,
     coerceTypes: false,
+    ownProperties: true, // else a field called "constructor" is always there, and never what it should be
     strict: false,
     strictNumbers: true,
     validateFormats: false,

@@ -43,3 +43,16 @@ test.each(["boundary=x", 'boundary="x"'])("a form of more than a thousand parts,
     "The body is not valid multipart/form-data: it has more than 1000 parts.",
   ]);
 });
+
+test.each([
+  ["headers", "X: y\r\n".repeat(5_000)],
+  ["name", `Content-Disposition: form-data; name="${"a".repeat(30_000)}"\r\n`],
+])("a form whose part has a %s without end", async (_, head) => {
+  const type = { "content-type": "multipart/form-data; boundary=x" };
+  const answer = await gateway.call("POST", "/v2/picture", `--x\r\n${head}\r\nx\r\n--x--\r\n`, type);
+  expect(refusal(answer)).toEqual([
+    400,
+    "malformed_multipart",
+    "The body is not valid multipart/form-data: the headers of a part are larger than 16384 bytes.",
+  ]);
+});

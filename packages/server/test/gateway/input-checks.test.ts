@@ -88,6 +88,15 @@ test("defaults are filled in and unknown fields left out of what is stored, and 
   expect(lease.input).toEqual({ json: `{"prompt":"x","seed":-1}` });
 });
 
+test("a field may be called as what every object in JavaScript has", () => {
+  const property = { type: "string", default: "x" };
+  const named = inputCheck({ type: "object", required: ["constructor"], properties: { constructor: property } });
+  expect(named({ constructor: "a" }).input).toEqual({ constructor: "a" });
+  expect(() => named({})).toThrow("constructor is required.");
+  const optional = inputCheck({ type: "object", properties: { toString: { type: "string" }, size: { default: 1 } } });
+  expect(optional({}).input).toEqual({ size: 1 });
+});
+
 test("a refused input queues nothing", async () => {
   expect((await gateway.call("POST", "/v2/picture", { prompt: 5 })).status).toBe(422);
   await expect(gateway.lease("picture")).rejects.toThrow("no request for picture waits");
