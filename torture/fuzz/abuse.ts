@@ -8,6 +8,8 @@ import { FORMS } from "./corpus/multipart.ts";
 import type { Session } from "./session.ts";
 
 const LARGE = 64 * 1024 * 1024;
+/** For one of them to be sent, read and answered, ms: many times what it needs. */
+const LARGE_MS = 180_000;
 
 /** Requests that break off at each of their bytes, at times without a word, at times with a reset. */
 export async function breakOff(session: Session, step: number): Promise<number> {
@@ -45,6 +47,7 @@ export async function sendLarge(session: Session, size: number = LARGE): Promise
   const auth = [
     ["Host", "x"],
     ["x-api-key", session.server.keys.good],
+    ["Connection", "close"], // a client that said it had no more to say would not be told what became of it
   ] as const;
   const json = (text: string | Buffer, path = "/v2/rich"): Buffer =>
     requestText("POST", path, [...auth, ["Content-Type", "application/json"]], Buffer.from(text));
@@ -105,7 +108,9 @@ export async function sendLarge(session: Session, size: number = LARGE): Promise
       mayPass: true,
       isForeign: false,
     };
-    await session.sendAlone({ ...one, isFramed: false, isStream: false });
+    const options = { mostMs: LARGE_MS, isHalfClosed: false };
+    const answers = await session.sendAlone({ ...one, isFramed: false, isStream: false }, options);
+    if (answers.length === 0) session.fault(one.kind, "it was closed without an answer");
   });
   return made.length;
 }

@@ -4,7 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type Answer, NotHttp, readAnswer } from "./answers.ts";
 
 /** Longest time for a connection to come to its end once this side has, ms: far more than any answer needs. */
-export const MOST_MS = 30_000;
+export const MOST_MS = 60_000;
 /** A stream is read for so long. */
 const STREAM_MS = 30;
 
@@ -14,12 +14,20 @@ export interface Exchange {
   readonly fault: string | undefined;
 }
 
+export interface ExchangeOptions {
+  readonly isStream?: boolean;
+  /** Longest time until the connection has ended, ms. */
+  readonly mostMs?: number;
+  /** Whether this side says that no more will come; else the bytes ask the server to close. */
+  readonly isHalfClosed?: boolean;
+}
+
 /** Sends `bytes`, says that this was all, and reads to the end. `method` is that of the first request. */
 export function exchange(
   port: number,
   bytes: Buffer,
   method: string,
-  { isStream = false, mostMs = MOST_MS }: { readonly isStream?: boolean; readonly mostMs?: number } = {},
+  { isStream = false, mostMs = MOST_MS, isHalfClosed = !isStream }: ExchangeOptions = {},
 ): Promise<Exchange> {
   const { promise, resolve } = Promise.withResolvers<Exchange>();
   const socket = connect({ host: "127.0.0.1", port, noDelay: true });
@@ -30,8 +38,8 @@ export function exchange(
     resolve({ answers: [], fault: `nothing more came for ${mostMs / 1000} s, and the connection stayed open` });
   }, mostMs);
   socket.on("connect", () => {
-    if (isStream) socket.write(bytes);
-    else socket.end(bytes);
+    if (isHalfClosed) socket.end(bytes);
+    else socket.write(bytes);
   });
   socket.on("data", (text: string) => {
     pieces.push(text);

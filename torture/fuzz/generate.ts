@@ -171,9 +171,9 @@ function headersFor({ random, keys, base }: Context, caller: Caller): { readonly
   const headers: Headers = [];
   const host = new URL(base).host;
   if (!random.chance(0.02)) headers.push(["Host", random.chance(0.95) ? host : oneLine(random.pick(HEADERS["host"]!))]);
-  // Each from an address of its own: one that comes with wrong keys is told nothing else before long.
-  if (!random.chance(0.01))
-    headers.push(["X-Forwarded-For", `10.${[0, 1, 2].map(() => random.whole(0, 255)).join(".")}`]);
+  // From many addresses: one that comes with wrong keys is told nothing else before long. Not from any number, though:
+  // the server remembers them for a while, and its memory is to come to rest.
+  if (!random.chance(0.01)) headers.push(["X-Forwarded-For", `10.0.${random.whole(0, 3)}.${random.whole(0, 255)}`]);
   if (caller === "stranger") headers.push(["x-api-key", `sg_${random.whole(0, 1e9).toString(16)}`]);
   else if (caller === "odd") {
     const name = random.pick(["x-api-key", "authorization"]);

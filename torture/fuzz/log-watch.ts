@@ -9,6 +9,7 @@ export class LogWatch {
   /** Lines that speak of a fault of the server's own. */
   readonly faults: string[] = [];
   #listening: (port: number) => void;
+  #collected: ((bytes: number) => void) | undefined;
   #rest = "";
   #last: string[] = [];
 
@@ -24,9 +25,16 @@ export class LogWatch {
     for (const line of lines) {
       const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
       if (port !== undefined) this.#listening(Number(port));
+      const bytes = /^COLLECTED (\d+) bytes$/.exec(line)?.[1];
+      if (bytes !== undefined) this.#collected?.(Number(bytes));
       if ((ERROR.test(line) || NEVER.test(line)) && this.faults.length < MOST_FAULTS) this.faults.push(line);
     }
     this.#last = [...this.#last, ...lines].slice(-KEPT);
+  }
+
+  /** Resolves with the bytes that the next line about them tells (preload.ts). */
+  collected(): Promise<number> {
+    return new Promise((resolve) => (this.#collected = resolve));
   }
 
   /** The last lines. */

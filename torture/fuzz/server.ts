@@ -129,10 +129,19 @@ export class FuzzedServer implements AsyncDisposable {
 
   /** Processor time that the thread of the event loop has used, ms. */
   get loopCpuMs(): number | undefined {
-    const stat = this.#proc(`task/${this.#child.pid}/stat`);
-    if (stat === undefined) return undefined;
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+    return cpuMsOf(this.#proc(`task/${this.#child.pid}/stat`));
+  }
+
+  /** Processor time of the whole process, ms, without its models'. */
+  get cpuMs(): number | undefined {
+    return cpuMsOf(this.#proc("stat"));
+  }
+
+  /** What the memory of its JavaScript holds once all that can be has been collected, MB, to a hundredth. */
+  async collectedMb(): Promise<number> {
+    const collected = this.log.collected();
+    this.#child.kill("SIGUSR2");
+    return Math.round((await Promise.race([collected, once(this.#child, "exit").then(() => 0)])) / 10_486) / 100;
   }
 
   #proc(name: string): string | undefined {
@@ -199,6 +208,13 @@ function makeKeys(dataDir: string): Keys {
   };
   store.revoke("revoked", "start");
   return keys;
+}
+
+/** Of a line of /proc (proc_pid_stat(5)): what user and system took, ms. */
+function cpuMsOf(stat: string | undefined): number | undefined {
+  if (stat === undefined) return undefined;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }
 
 function targetOf(link: string): string {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Random } from "../simulation/random.ts";
 import type { Answer } from "./answers.ts";
-import { exchange, MOST_MS } from "./alone.ts";
+import { exchange, type ExchangeOptions, MOST_MS } from "./alone.ts";
 import type { Case } from "./case.ts";
 import type { Context } from "./generate.ts";
 import { Judge } from "./judge.ts";
@@ -36,7 +36,7 @@ export class Session {
   sent = 0;
   readonly #judge: Judge;
   readonly #seed: number;
-  /** What waits for its answer, and since when, ms. */
+  /** What waits for its answer, and until when it may, ms. */
   readonly #underWay = new Map<Case, number>();
 
   constructor(server: FuzzedServer, operations: readonly Operation[], seed: number, privatePort: number) {
@@ -63,8 +63,8 @@ export class Session {
 
   /** What has waited longer than any answer may take. */
   get unanswered(): readonly Case[] {
-    const since = performance.now() - MOST_MS;
-    return [...this.#underWay].filter(([, at]) => at < since).map(([one]) => one);
+    const now = performance.now();
+    return [...this.#underWay].filter(([, until]) => until < now).map(([one]) => one);
   }
 
   /** Sends what `next` gives, on many connections at once, until it gives no more. */
@@ -82,7 +82,7 @@ export class Session {
     const told = {
       next: () => {
         const one = framed();
-        if (one !== undefined) this.#underWay.set(one, performance.now());
+        if (one !== undefined) this.#underWay.set(one, performance.now() + MOST_MS);
         return one;
       },
       answered: (one: Case, answer: Answer) => {
@@ -99,9 +99,10 @@ export class Session {
   }
 
   /** Sends it on a connection of its own. */
-  async sendAlone(one: Case): Promise<readonly Answer[]> {
-    this.#underWay.set(one, performance.now());
-    const { answers, fault } = await exchange(this.server.port, one.bytes, one.method, { isStream: one.isStream });
+  async sendAlone(one: Case, options: ExchangeOptions = {}): Promise<readonly Answer[]> {
+    this.#underWay.set(one, performance.now() + (options.mostMs ?? MOST_MS));
+    const { isStream } = one;
+    const { answers, fault } = await exchange(this.server.port, one.bytes, one.method, { isStream, ...options });
     this.#underWay.delete(one);
     if (fault !== undefined) this.fault(one.kind, fault, one.bytes);
     this.#take(one, answers);

@@ -11,6 +11,8 @@ const LOOK_MS = 100;
  * few hundredths of a second, and time in which other programs ran does not count.
  */
 const BLOCKED_MS = 1_000;
+/** The same while bodies of many megabytes come, two at a time: to read one takes some tenths of a second. */
+const BLOCKED_BY_LARGE_MS = 4_000;
 const ASK = Buffer.from("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 
 export class Watch {
@@ -20,6 +22,7 @@ export class Watch {
   #overdue = false;
   /** The longest that an answer cost, ms of the event loop's processor time. */
   longestMs = 0;
+  isLarge = false;
 
   constructor(session: Session) {
     this.#session = session;
@@ -51,7 +54,7 @@ export class Watch {
     this.#asking = false;
     this.longestMs = Math.max(this.longestMs, cost);
     if (fault !== undefined && server.isAlive) this.#session.fault("healthz", fault);
-    if (cost < BLOCKED_MS) return;
+    if (cost < (this.isLarge ? BLOCKED_BY_LARGE_MS : BLOCKED_MS)) return;
     for (const one of new Set([...suspects, ...this.#session.underWay])) {
       this.#session.fault(one.kind, `perhaps this kept the event loop for ${cost} ms`, one.bytes);
     }
