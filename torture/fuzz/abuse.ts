@@ -110,7 +110,8 @@ export async function sendLarge(session: Session, size: number = LARGE): Promise
     };
     const options = { mostMs: LARGE_MS, isHalfClosed: false };
     const answers = await session.sendAlone({ ...one, isFramed: false, isStream: false }, options);
-    if (answers.length === 0) session.fault(one.kind, "it was closed without an answer");
+    // The last is over the limit: who still sends when it is refused may lose the answer in a reset (RFC 9112 §9.6).
+    if (answers.length === 0 && index < made.length - 1) session.fault(one.kind, "it was closed without an answer");
   });
   return made.length;
 }

@@ -57,7 +57,8 @@ export class Volume {
     const headEnd = bytes.indexOf("\r\n\r\n");
     const body = headEnd + 4;
     const change = (from: number, to: number, alphabet: readonly number[]): void => {
-      for (let left = random.whole(1, 4); left > 0 && from < to; left -= 1) {
+      if (from >= to) return;
+      for (let left = random.whole(1, 4); left > 0; left -= 1) {
         bytes[random.whole(from, to - 1)] = random.pick(alphabet);
       }
     };

@@ -4,7 +4,7 @@
  */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { isIPv4, type Socket } from "node:net";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { judgeAddress } from "../../src/net/address.ts";
 import { guardedFetch, judgeUrl } from "../../src/net/guard.ts";
