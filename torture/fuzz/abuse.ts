@@ -90,12 +90,6 @@ export async function sendLarge(session: Session, size: number = LARGE): Promise
     () => form(repeated("X: y\r\n", "--b\r\n", "\r\nx\r\n--b--\r\n")),
     () =>
       form(repeated("a", '--b\r\nContent-Disposition: form-data; name="any"; filename="a"\r\n\r\n', "\r\n--b--\r\n")),
-    () =>
-      requestText("POST", "/v2/rich", [
-        ...auth,
-        ["Content-Type", "application/json"],
-        ["Transfer-Encoding", "chunked"],
-      ]),
     () => json(Buffer.alloc(size + 1, "[")),
   ];
   await each(made, 2, async (make, index) => {
