@@ -68,6 +68,7 @@ export async function fuzz({ requests, seed, isShort }: FuzzOptions): Promise<Se
   }
   watch.stop();
   await comeToRest(session, descriptors);
+  if (!isShort) console.log(`  left after each part when all was collected: ${held.join(", ")} MB`);
   for (const growth of isShort ? [] : [growthOf("resident", resident), growthOf("collected", held)]) {
     if (growth !== undefined) session.fault("memory", growth);
   }

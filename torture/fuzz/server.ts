@@ -50,9 +50,11 @@ export class FuzzedServer implements AsyncDisposable {
   readonly log: LogWatch;
   readonly #child: ChildProcess;
   readonly #box: string;
+  readonly #ended: Promise<unknown>;
 
   private constructor(child: ChildProcess, box: string, log: LogWatch, port: number, keys: Keys) {
     this.#child = child;
+    this.#ended = once(child, "exit");
     this.#box = box;
     this.log = log;
     this.port = port;
@@ -141,7 +143,7 @@ export class FuzzedServer implements AsyncDisposable {
   async collectedMb(): Promise<number> {
     const collected = this.log.collected();
     this.#child.kill("SIGUSR2");
-    return Math.round((await Promise.race([collected, once(this.#child, "exit").then(() => 0)])) / 10_486) / 100;
+    return Math.round((await Promise.race([collected, this.#ended.then(() => 0)])) / 10_486) / 100;
   }
 
   #proc(name: string): string | undefined {
