@@ -120,7 +120,7 @@ test("an unknown command, or none", async () => {
   const clone = new Clone(directory.path);
   expectOneSentence(
     await clone.run(["serve"]),
-    /^No such command: serve\. There are: start, inferq, test, check, bench\.$/,
+    /^No such command: serve\. There are: start, inferq, test, check, bench, torture\.$/,
   );
   expectOneSentence(await clone.run([]), /^No such command: \(none\)\./);
   expect(clone.installs()).toBe(0);
