@@ -1,12 +1,13 @@
 /** What workers were told of their leases: one that was extended is theirs until then, and is nobody's whom another has followed. */
 import type { Lease } from "../../../packages/server/src/store/store.ts";
-import { machine } from "../machine.ts";
+import { machine, type Process } from "../machine.ts";
 
 /** The shortest wait before a request is tried again whose run or worker was lost, ms. */
 const SHORTEST_RETRY_MS = 1_000;
 
 interface Held {
   readonly token: string;
+  readonly worker: Process;
   /** Until then it holds once it is written, and until when it is known to hold; by the machine's time. */
   readonly granted: number;
   until: number;
@@ -43,7 +44,7 @@ export class LeaseBook {
     this.#isOpen = false;
   }
 
-  leased({ id, token, attempt }: Lease, leaseMs: number): void {
+  leased({ id, token, attempt }: Lease, leaseMs: number, worker: Process): void {
     const number = `${id}/${attempt}`;
     const other = this.#numbers.get(number);
     if (other !== undefined && other !== token)
@@ -56,7 +57,7 @@ export class LeaseBook {
     }
     const before = this.#present.get(id);
     if (before !== undefined) this.#lostEarly(id, before);
-    this.#present.set(id, { token, granted: machine().time + leaseMs, until: 0 });
+    this.#present.set(id, { token, worker, granted: machine().time + leaseMs, until: 0 });
   }
 
   /** The lease of `id` that was handed out last is in the file. */
@@ -79,9 +80,9 @@ export class LeaseBook {
     if (present?.token === token) this.#lostEarly(id, present);
   }
 
-  /** When leases run out that are not extended, by the machine's time. */
-  get ends(): number[] {
-    return [...this.#present.values()].map(({ until }) => until).filter((until) => until > machine().time);
+  /** Those that will run out if they are not extended: whose they are, and when, by the machine's time. */
+  get running(): { readonly worker: Process; readonly until: number }[] {
+    return [...this.#present.values()].filter(({ until }) => until > machine().time);
   }
 
   /** Its settlement was taken. `crashedAt`: when it was told that the run had crashed, if it is to be tried again. */

@@ -28,7 +28,7 @@ export function linked(store: RequestStore, server: Process, worker: Process, le
         const leases = await store.lease(wish);
         for (const lease of leases) {
           ledger.leased(lease.id, lease.token);
-          ledger.leases.leased(lease, wish.leaseMs);
+          ledger.leases.leased(lease, wish.leaseMs, worker);
         }
         return leases;
       }),

@@ -162,14 +162,21 @@ export class Nemesis {
     const { troubles } = this.#world.settings;
     if (this.#isStopping) return; // so that it can be said how long a stop may take
     const { random, time } = machine();
-    const process = random.pick([...(this.#server?.workers ?? []), this.#process!]);
-    const { ends, sweptAt } = this.#world.ledger.leases;
-    // Who wakes just before the sweep that takes its lease away asks for it at the same moment.
-    process.stalledUntil =
-      ends.length > 0 && random.chance(0.3)
-        ? sweptAt + Math.ceil((random.pick(ends) - sweptAt) / SWEEP_EVERY_MS) * SWEEP_EVERY_MS - 0.5 * random.next()
-        : time + troubles.stallMs * random.next();
     this.#world.ledger.count("stall");
+    const { running } = this.#world.ledger.leases;
+    if (running.length > 0 && random.chance(0.4)) {
+      const { worker, until } = random.pick(running);
+      worker.stalledUntil = this.#sweepAfter(until) - 0.5 * random.next();
+      return;
+    }
+    const process = random.pick([...(this.#server?.workers ?? []), this.#process!]);
+    process.stalledUntil = time + troubles.stallMs * random.next();
+  }
+
+  /** When the leases that run out at `time` are taken away: who wakes just then asks for them at the same moment. */
+  #sweepAfter(time: number): number {
+    const { sweptAt } = this.#world.ledger.leases;
+    return sweptAt + Math.ceil((time - sweptAt) / SWEEP_EVERY_MS) * SWEEP_EVERY_MS;
   }
 
   /** The server looks for files that nobody names, as it does every five minutes: few schedules last so long. */

@@ -162,12 +162,13 @@ export async function startSimulated(
 
 /** `store` as the sweeper has it: of what expires the files go first, so that none is left of a request that nobody knows of. */
 function expiring(store: RequestStore, ledger: Ledger): RequestStore {
-  /** Request that has expired → the files that it has. */
+  /** Request that has expired and names files → all that it has. */
   const files = new Map<string, string[]>();
   const sweep: RequestStore["sweep"] = async (limit) => {
     ledger.leases.sweptAt = machine().time;
     const swept = await store.sweep(limit);
-    for (const { id } of swept.expired) {
+    for (const { id, hasFiles } of swept.expired) {
+      if (!hasFiles) continue; // what its row does not name a worker or the scan clears away
       const tree = [...machine().disk.tree(`${FILES}/${id}`)];
       files.set(
         id,

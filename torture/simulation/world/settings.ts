@@ -53,14 +53,14 @@ export function drawSettings(random: Random): Settings {
   /** About two of three troubles are there at all. */
   const trouble = (most: number): number => (random.chance(0.65) ? most * random.next() : 0);
   return {
-    leaseMs: random.pick([1_500, 3_000, 10_000, 30_000]),
+    leaseMs: random.pick([1_500, 1_500, 3_000, 10_000, 30_000]),
     stopGraceMs: random.pick([0, 500, 3_000]),
     resultTtlSeconds: random.pick([15, 60, 300, 3_600]),
     resultTtlLimitSeconds: 3_600,
     concurrency: random.whole(1, 4),
     clients: random.whole(3, 8),
     thinkMs: random.pick([20, 100, 500]),
-    runMs: random.pick([50, 500, 4_000]),
+    runMs: random.pick([50, 500, 4_000, 12_000]),
     troubles: {
       kill: trouble(0.008),
       powerLoss: trouble(0.008),
