@@ -88,7 +88,8 @@ export class Ledger {
   accepted(id: string, wish: Wish, expiresAt: number, now: number): void {
     const known = this.told.get(id);
     const { owner, idempotencyKey } = wish;
-    if (idempotencyKey !== null) {
+    const isLate = known !== undefined && now >= known.expiresAt; // looked up before it expired, and told afterwards
+    if (idempotencyKey !== null && !isLate) {
       const key = `${owner} ${idempotencyKey}`;
       const first = this.told.get(this.#byKey.get(key) ?? "");
       if (first !== undefined && first.id !== id && !first.isDeleted && now < first.expiresAt) {
