@@ -51,18 +51,6 @@ export const OF_FILES: readonly PlantedBug[] = [
     edits: [{ file: "blob/fs.ts", find: `{ flag: "wx", flush: true }`, replace: `{ flag: "wx" }` }],
   },
   {
-    name: "a failed fsync of a directory passed over",
-    firstSeed: 1,
-    why: "The disk said that the name is not safe, and the request is answered as if it were.",
-    edits: [
-      {
-        file: "blob/fs.ts",
-        find: "await syncDirectory(parent);",
-        replace: "await syncDirectory(parent).catch(() => {});",
-      },
-    ],
-  },
-  {
     name: "a refused settle that deletes the other attempts' files",
     firstSeed: 8,
     why: "A late worker takes away what the completed request names, or its input.",
